@@ -1,0 +1,38 @@
+# Two commands: `make demo` sets up and tunes a real model, `make test` sets up and passes every test.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.synced
+
+.PHONY: demo test check format lint types bench lock clean
+
+demo: $(STAMP)
+	$(BIN)/tunebook up --data .tunebook --run examples/digits_study.toml
+
+test: $(STAMP)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+check: lint types
+format: $(STAMP)
+	$(BIN)/ruff format .
+lint: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+types: $(STAMP)
+	$(BIN)/mypy
+bench: $(STAMP)
+	for bench in benchmarks/ingest.py benchmarks/ask.py benchmarks/open_study.py; do $(BIN)/python $$bench || exit 1; done
+lock: $(STAMP)
+	$(BIN)/uv pip compile pyproject.toml --extra dev --generate-hashes --universal --python-version 3.11 \
+		--no-header --quiet -o requirements.lock
+clean:
+	rm -rf $(VENV) .tunebook
+
+$(STAMP): requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9'
+	$(BIN)/uv pip sync --quiet --require-hashes --python $(BIN)/python requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9'
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	touch $@

@@ -1,0 +1,82 @@
+"""A trial: one configuration, trained once; its states and what may follow what."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+Value = float | int | str | bool
+Configuration = Mapping[str, Value]
+"""Hyperparameter values by name; conditional hyperparameters appear only where they are active."""
+
+
+class TrialState(StrEnum):
+    QUEUED = "queued"
+    CLAIMED = "claimed"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    INFEASIBLE = "infeasible"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
+HELD = frozenset({TrialState.CLAIMED, TrialState.RUNNING})
+ENDED = frozenset({TrialState.COMPLETED, TrialState.INFEASIBLE, TrialState.STOPPED, TrialState.FAILED})
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    id: int
+    study_id: int
+    number: int
+    state: TrialState
+    epoch: int
+    parameters: Configuration
+    seed: int
+    space_version: int
+    created_at: datetime
+    sample_index: int | None = None
+    client_id: str | None = None
+    worker_id: int | None = None
+    attempts: int = 0
+    reason: str = ""
+    note: str = ""
+    poisoned: bool = False
+    objective: float | None = None
+    best_step: int | None = None
+    last_step: int | None = None
+    cancel_requested_at: datetime | None = None
+    lease_expires_at: datetime | None = None
+    claimed_at: datetime | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One epoch of a trial: who held it, and how that ended (`outcome` None while it lasts)."""
+
+    trial_id: int
+    epoch: int
+    claimed_at: datetime
+    worker_id: int | None = None
+    host: str = ""
+    started_at: datetime | None = None
+    last_beat_at: datetime | None = None
+    ended_at: datetime | None = None
+    outcome: str | None = None
+    charged: bool = True
+    reason: str = ""
+    exit_status: int | None = None
+    environment: Mapping[str, object] = field(default_factory=dict)
+    resumed_from_step: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    trial_id: int
+    epoch: int
+    step: int
+    uri: str
+    metric: float | None
+    created_at: datetime

@@ -1,0 +1,1 @@
+"""The embedded default: all of Tunebook in one process tree under one data folder."""

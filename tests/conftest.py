@@ -1,0 +1,50 @@
+"""A real Postgres for every test that asks: one cluster a test process, one cloned database a test."""
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from sqlalchemy import Engine
+
+from tunebook_server.embedded.postgres import Postgres
+from tunebook_server.storage.engine import connect
+from tunebook_server.storage.migrate import migrate
+
+_names = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """The cluster of this test process, with the migrated database `template`."""
+    folder: Path = tmp_path_factory.mktemp("postgres")
+    server = Postgres(folder, settings={"fsync": "off", "max_connections": "200"})
+    server.start()
+    _execute(server, "CREATE DATABASE template")
+    engine = connect(server.url("template"))
+    migrate(engine)
+    engine.dispose()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def database_url(postgres: Postgres) -> Iterator[str]:
+    """A migrated, empty database of the test's own."""
+    name = f"test_{next(_names)}"
+    _execute(postgres, f"CREATE DATABASE {name} TEMPLATE template")
+    yield postgres.url(name)
+    _execute(postgres, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    engine = connect(database_url)
+    yield engine
+    engine.dispose()
+
+
+def _execute(server: Postgres, statement: str) -> None:
+    with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
+        connection.execute(statement.encode())
