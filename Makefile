@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.synced
 
-.PHONY: demo test check format lint types migrations bench lock clean
+.PHONY: demo test check format lint types bench lock clean
 
 demo: $(STAMP)
 	$(BIN)/tunebook up --data .tunebook --run examples/digits_study.toml
