@@ -5,6 +5,8 @@ from contextlib import contextmanager
 
 from sqlalchemy import Connection, Engine, create_engine
 
+__all__ = ["Connection", "Engine", "connect", "transaction"]
+
 POOL_SIZE = 20
 STATEMENT_TIMEOUT_MS = 30_000
 LOCK_TIMEOUT_MS = 10_000

@@ -1,0 +1,403 @@
+"""The tables as SQLAlchemy Core sees them: a mirror of the migrations, compared with them in a test.
+
+Constraints that only the database checks (CHECK, triggers) stand in the migrations alone.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Double,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSON, JSONB, UUID
+from sqlalchemy.types import TypeEngine
+
+metadata = MetaData()
+
+HELD = "state IN ('claimed', 'running')"
+
+
+def _id(kind: type[TypeEngine[int]] = BigInteger) -> Column[int]:
+    return Column("id", kind, Identity(always=True), primary_key=True)
+
+
+def _reference(
+    name: str, target: str, *, cascade: bool = True, nullable: bool = False, primary_key: bool = False
+) -> Column[int]:
+    foreign_key = ForeignKey(f"{target}.id", ondelete="CASCADE" if cascade else None)
+    return Column(name, BigInteger, foreign_key, nullable=nullable, primary_key=primary_key)
+
+
+def _now(name: str) -> Column[object]:
+    return Column(name, DateTime(timezone=True), nullable=False, server_default=func.now())
+
+
+def _time(name: str) -> Column[object]:
+    return Column(name, DateTime(timezone=True))
+
+
+def _text(name: str, default: str | None = None) -> Column[str]:
+    return Column(name, Text, nullable=False, server_default=default)
+
+
+def _number(name: str, default: str | None = None, kind: type[TypeEngine[int]] = Integer) -> Column[int]:
+    return Column(name, kind, nullable=False, server_default=text(default) if default else None)
+
+
+server = Table(
+    "server",
+    metadata,
+    Column("only_row", Boolean, primary_key=True, server_default=text("true")),
+    Column("generation", UUID(as_uuid=True), nullable=False, server_default=func.gen_random_uuid()),
+    _now("created_at"),
+)
+
+users = Table(
+    "users",
+    metadata,
+    _id(),
+    Column("name", Text, nullable=False, unique=True),
+    Column("is_admin", Boolean, nullable=False, server_default=text("false")),
+    _now("created_at"),
+    _time("disabled_at"),
+)
+login_codes = Table(
+    "login_codes",
+    metadata,
+    Column("code_hash", LargeBinary, primary_key=True),
+    _reference("user_id", "users"),
+    _now("created_at"),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
+    _time("used_at"),
+)
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id_hash", LargeBinary, primary_key=True),
+    _reference("user_id", "users"),
+    _now("created_at"),
+    _now("last_seen_at"),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
+)
+login_attempts = Table(
+    "login_attempts",
+    metadata,
+    _text("address"),
+    _now("at"),
+    Index("login_attempts_at", "at"),
+)
+
+projects = Table(
+    "projects",
+    metadata,
+    _id(),
+    Column("name", Text, nullable=False, unique=True),
+    _text("goal", ""),
+    _text("note", ""),
+    _number("revision", "1", BigInteger),
+    _now("created_at"),
+    _now("changed_at"),
+)
+job_templates = Table(
+    "job_templates",
+    metadata,
+    _id(),
+    _reference("project_id", "projects"),
+    _text("name"),
+    _number("version"),
+    Column("argv", ARRAY(Text), nullable=False),
+    _text("folder"),
+    Column("environment", ARRAY(Text), nullable=False, server_default=text("'{}'")),
+    _text("created_by"),
+    _now("created_at"),
+    UniqueConstraint("project_id", "name", "version"),
+)
+
+studies = Table(
+    "studies",
+    metadata,
+    _id(),
+    _reference("project_id", "projects"),
+    _text("name"),
+    _text("goal", ""),
+    _text("note", ""),
+    _text("state", "running"),
+    _text("metric"),
+    _text("direction"),
+    _text("evaluation"),
+    _text("sampler"),
+    Column("sampler_options", JSONB, nullable=False, server_default=text("'{}'")),
+    _number("seed", kind=BigInteger),
+    _number("budget"),
+    _number("parallel"),
+    _number("max_attempts", "3"),
+    _reference("job_template_id", "job_templates", cascade=False, nullable=True),
+    _number("space_version", "1"),
+    _number("next_number", "0"),
+    _number("next_sample_index", "0"),
+    Column(
+        "best_trial_id",
+        BigInteger,
+        ForeignKey("trials.id", name="studies_best_trial", ondelete="SET NULL", use_alter=True),
+    ),
+    _number("revision", "1", BigInteger),
+    _text("created_by"),
+    _now("created_at"),
+    _now("changed_at"),
+    _time("finished_at"),
+    Index("studies_project", "project_id", "id"),
+    Index("studies_changed", "changed_at"),
+    Index("studies_open", "id", postgresql_where=text("state = 'running'")),
+)
+search_spaces = Table(
+    "search_spaces",
+    metadata,
+    _reference("study_id", "studies", primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("space", JSON, nullable=False),
+    _now("created_at"),
+)
+study_counts = Table(
+    "study_counts",
+    metadata,
+    _reference("study_id", "studies", primary_key=True),
+    Column("state", Text, primary_key=True),
+    _number("trials"),
+)
+
+workers = Table(
+    "workers",
+    metadata,
+    _id(),
+    Column("name", Text, nullable=False, unique=True),
+    _text("host", ""),
+    _number("slots", "0"),
+    Column("labels", JSONB, nullable=False, server_default=text("'{}'")),
+    _text("version", ""),
+    _now("created_at"),
+    _time("started_at"),
+    _time("last_seen_at"),
+    _time("stopped_at"),
+)
+
+trials = Table(
+    "trials",
+    metadata,
+    _id(),
+    _reference("study_id", "studies"),
+    _number("number"),
+    _number("space_version"),
+    Column("sample_index", Integer),
+    _text("state"),
+    _number("epoch", "0"),
+    Column("parameters", JSON, nullable=False),
+    _number("seed", kind=BigInteger),
+    Column("client_id", Text),
+    _reference("worker_id", "workers", cascade=False, nullable=True),
+    _time("lease_expires_at"),
+    _number("attempts", "0"),
+    _time("cancel_requested_at"),
+    _time("hinted_at"),
+    Column("finish_hash", LargeBinary),
+    _text("reason", ""),
+    Column("poisoned", Boolean, nullable=False, server_default=text("false")),
+    _text("note", ""),
+    Column("objective", Double),
+    Column("best_step", BigInteger),
+    _number("objective_points", "0", BigInteger),
+    Column("last_step", BigInteger),
+    _now("created_at"),
+    _now("queued_at"),
+    _time("claimed_at"),
+    _time("started_at"),
+    _time("finished_at"),
+    _now("changed_at"),
+    UniqueConstraint("study_id", "number"),
+    Index("trials_leases", "lease_expires_at", postgresql_where=text("lease_expires_at IS NOT NULL")),
+    Index("trials_queued", "study_id", "number", postgresql_where=text("state = 'queued'")),
+    Index("trials_state", "study_id", "state", "number"),
+    Index("trials_objective", "study_id", "objective", "number"),
+    Index("trials_changed", "study_id", "changed_at"),
+    Index("trials_worker", "worker_id", postgresql_where=text(HELD)),
+    Index("trials_client", "study_id", "client_id", unique=True, postgresql_where=text(HELD)),
+)
+attempts = Table(
+    "attempts",
+    metadata,
+    _reference("trial_id", "trials", primary_key=True),
+    Column("epoch", Integer, primary_key=True),
+    _reference("worker_id", "workers", cascade=False, nullable=True),
+    _text("host", ""),
+    _now("claimed_at"),
+    _time("started_at"),
+    _time("last_beat_at"),
+    _time("ended_at"),
+    Column("outcome", Text),
+    Column("charged", Boolean, nullable=False, server_default=text("true")),
+    _text("reason", ""),
+    Column("exit_status", Integer),
+    Column("environment", JSONB, nullable=False, server_default=text("'{}'")),
+    Column("resumed_from_step", BigInteger),
+)
+checkpoints = Table(
+    "checkpoints",
+    metadata,
+    _id(),
+    _reference("trial_id", "trials"),
+    _number("epoch"),
+    _number("step", kind=BigInteger),
+    _text("uri"),
+    Column("metric", Double),
+    _now("created_at"),
+    UniqueConstraint("trial_id", "epoch", "step"),
+)
+
+metrics = Table(
+    "metrics",
+    metadata,
+    _id(Integer),
+    _reference("study_id", "studies"),
+    _text("name"),
+    UniqueConstraint("study_id", "name"),
+)
+metric_batches = Table(
+    "metric_batches",
+    metadata,
+    _reference("trial_id", "trials", primary_key=True),
+    Column("epoch", Integer, primary_key=True),
+    Column("sequence", BigInteger, primary_key=True),
+    Column("content_hash", LargeBinary, nullable=False),
+    _number("points"),
+    _now("received_at"),
+)
+metric_chunks = Table(
+    "metric_chunks",
+    metadata,
+    _reference("trial_id", "trials", primary_key=True),
+    Column("metric_id", Integer, ForeignKey("metrics.id", ondelete="CASCADE"), primary_key=True),
+    Column("epoch", Integer, primary_key=True),
+    Column("level", SmallInteger, primary_key=True, server_default=text("0")),
+    Column("sequence", BigInteger, primary_key=True),
+    _number("last_sequence", kind=BigInteger),
+    _number("points"),
+    _number("first_step", kind=BigInteger),
+    _number("last_step", kind=BigInteger),
+    Column("min_value", Double),
+    Column("max_value", Double),
+    Column("steps", LargeBinary, nullable=False),
+    Column("series", LargeBinary, nullable=False),
+)
+curves = Table(
+    "curves",
+    metadata,
+    _reference("trial_id", "trials", primary_key=True),
+    Column("metric_id", Integer, ForeignKey("metrics.id", ondelete="CASCADE"), primary_key=True),
+    Column("epoch", Integer, primary_key=True),
+    _number("points", kind=BigInteger),
+    _number("first_step", kind=BigInteger),
+    _number("last_step", kind=BigInteger),
+    Column("last_value", Double, nullable=False),
+    Column("min_value", Double),
+    Column("min_step", BigInteger),
+    Column("max_value", Double),
+    Column("max_step", BigInteger),
+    _number("nonfinite_points", "0", BigInteger),
+    _number("loose_chunks", "0"),
+    Index("curves_loose", "trial_id", postgresql_where=text("loose_chunks >= 64")),
+)
+log_chunks = Table(
+    "log_chunks",
+    metadata,
+    _reference("trial_id", "trials", primary_key=True),
+    Column("epoch", Integer, primary_key=True),
+    Column("sequence", BigInteger, primary_key=True),
+    _number("first_byte", kind=BigInteger),
+    Column("content", LargeBinary, nullable=False),
+    _now("received_at"),
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    _id(),
+    _text("kind"),
+    Column("token_hash", LargeBinary, nullable=False, unique=True),
+    _text("last4"),
+    _text("name", ""),
+    _reference("user_id", "users", nullable=True),
+    _reference("worker_id", "workers", nullable=True),
+    _reference("trial_id", "trials", nullable=True),
+    Column("epoch", Integer),
+    Column("generation", UUID(as_uuid=True)),
+    Column("scopes", ARRAY(Text), nullable=False, server_default=text("'{}'")),
+    _now("created_at"),
+    _time("expires_at"),
+    _time("revoked_at"),
+    _time("last_used_at"),
+    Index("tokens_trial", "trial_id", postgresql_where=text("trial_id IS NOT NULL")),
+)
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("actor", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("request_hash", LargeBinary, nullable=False),
+    Column("status", Integer),
+    Column("body", LargeBinary),
+    Column("headers", JSONB),
+    _now("created_at"),
+    Index("idempotency_keys_created", "created_at"),
+)
+audit = Table(
+    "audit",
+    metadata,
+    _id(),
+    _now("at"),
+    _text("actor"),
+    _text("action"),
+    _text("object"),
+    Column("detail", JSONB, nullable=False, server_default=text("'{}'")),
+)
+
+broker_messages = Table(
+    "broker_messages",
+    metadata,
+    _id(),
+    _text("queue"),
+    _number("priority", "0", SmallInteger),
+    Column("payload", JSON, nullable=False),
+    _now("sent_at"),
+    _time("expires_at"),
+    _time("taken_at"),
+    Column("taken_by", Integer),
+    Index(
+        "broker_messages_ready",
+        "queue",
+        text("priority DESC"),
+        "id",
+        postgresql_where=text("taken_at IS NULL"),
+    ),
+    Index("broker_messages_taken", "taken_by", postgresql_where=text("taken_at IS NOT NULL")),
+)
+broker_bindings = Table(
+    "broker_bindings",
+    metadata,
+    Column("exchange", Text, primary_key=True),
+    Column("routing_key", Text, primary_key=True),
+    Column("pattern", Text, primary_key=True, server_default=""),
+    Column("queue", Text, primary_key=True),
+    _now("seen_at"),
+)
