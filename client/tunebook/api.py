@@ -1,0 +1,177 @@
+"""A thin HTTP client: one request, one answer or one named error; retries are the caller's choice."""
+
+import json as _json
+import random
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
+
+from tunebook.errors import ApiError, Busy, Unreachable, refusal
+
+if TYPE_CHECKING:
+    import httpx
+
+PREFIX = "/api/v1"
+MAX_ANSWER_BYTES = 64 << 20
+_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+
+T = TypeVar("T")
+
+
+def full_jitter(attempt: int, base: float = 0.2, cap: float = 30.0) -> float:
+    """Seconds to wait before retry `attempt` (0, 1, …): uniform in [0, min(cap, base · 2^attempt)].
+
+    Brooker, "Exponential Backoff And Jitter" (AWS, 2015): full jitter spreads clients that come back at once.
+    """
+    return random.uniform(0.0, min(cap, base * 2.0 ** min(attempt, 60)))  # noqa: S311
+
+
+class Api:
+    """Speaks to one server as the bearer of one token. Thread-safe; keeps connections open.
+
+    Raises `Unreachable` when there is no answer and an `ApiError` when the server refuses.
+    """
+
+    def __init__(self, url: str, token: str = "", *, timeout_seconds: float = 10.0) -> None:
+        self.url = url.rstrip("/")
+        self._token = token
+        self._timeout_seconds = timeout_seconds
+        self._client: httpx.Client | None = None
+
+    def get(self, path: str, **options: Any) -> Any:
+        return self.request("GET", path, **options)
+
+    def post(self, path: str, json: object = None, **options: Any) -> Any:
+        return self.request("POST", path, json={} if json is None else json, **options)
+
+    def patch(self, path: str, json: object, **options: Any) -> Any:
+        return self.request("PATCH", path, json=json, **options)
+
+    def delete(self, path: str, **options: Any) -> Any:
+        return self.request("DELETE", path, **options)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: object = None,
+        params: Mapping[str, object] | None = None,
+        headers: Mapping[str, str] | None = None,
+        token: str | None = None,
+        timeout_seconds: float | None = None,
+    ) -> Any:
+        """The decoded JSON answer (None for 204). `path` is relative to /api/v1."""
+        content, media_type = self.fetch(
+            method,
+            path,
+            json=json,
+            params=params,
+            headers=headers,
+            token=token,
+            timeout_seconds=timeout_seconds,
+        )
+        if not content:
+            return None
+        try:
+            return _json.loads(content)
+        except ValueError:
+            raise Busy(
+                502, "not_tunebook", f"{self.url} answered {media_type or 'something'} that is not JSON."
+            ) from None
+
+    def fetch(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: object = None,
+        params: Mapping[str, object] | None = None,
+        headers: Mapping[str, str] | None = None,
+        token: str | None = None,
+        timeout_seconds: float | None = None,
+    ) -> tuple[bytes, str]:
+        """(body, media type) of a successful answer, at most MAX_ANSWER_BYTES."""
+        import httpx
+
+        bearer = self._token if token is None else token
+        sent = {"Accept": "application/json", **({"Authorization": f"Bearer {bearer}"} if bearer else {})}
+        body = None
+        if json is not None:
+            body = _json.dumps(json, separators=(",", ":"), allow_nan=False).encode()
+            sent["Content-Type"] = "application/json"
+        request = self._open().build_request(
+            method,
+            self.url + PREFIX + path,
+            content=body,
+            params={k: v for k, v in (params or {}).items() if v is not None} or None,  # type: ignore[misc]
+            headers={**sent, **(headers or {})},
+            timeout=timeout_seconds or self._timeout_seconds,
+        )
+        deadline = time.monotonic() + 6 * (timeout_seconds or self._timeout_seconds)
+        try:
+            response = self._open().send(request, stream=True)
+            try:
+                content = _read(response, deadline)
+            finally:
+                response.close()
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
+            raise Unreachable(f"No answer from {self.url}: {error or type(error).__name__}") from error
+        if response.is_success:
+            return content, response.headers.get("content-type", "")
+        raise _refusal(response, content)
+
+    def close(self) -> None:
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    def _open(self) -> "httpx.Client":
+        if self._client is None:
+            import httpx
+
+            # A proxy from the environment is for the world outside, never for this machine.
+            outside = (urlsplit(self.url).hostname or "") not in _LOOPBACK
+            self._client = httpx.Client(trust_env=outside, follow_redirects=False)
+        return self._client
+
+
+def patiently(call: Callable[[], T], *, patience_seconds: float, base: float = 0.2, cap: float = 5.0) -> T:
+    """Repeats an idempotent call with full jitter while the server is away; then raises the last error."""
+    deadline, attempt = time.monotonic() + patience_seconds, 0
+    while True:
+        try:
+            return call()
+        except (Unreachable, Busy) as error:
+            wait = max(full_jitter(attempt, base, cap), getattr(error, "retry_after_seconds", None) or 0.0)
+            if time.monotonic() + wait > deadline:
+                raise
+            time.sleep(wait)
+            attempt += 1
+
+
+def _read(response: "httpx.Response", deadline: float) -> bytes:
+    import httpx
+
+    content = bytearray()
+    for piece in response.iter_bytes():
+        content += piece
+        if len(content) > MAX_ANSWER_BYTES:
+            raise httpx.ReadError(f"an answer longer than {MAX_ANSWER_BYTES} bytes")
+        if time.monotonic() > deadline:
+            raise httpx.ReadTimeout("the answer came too slowly")
+    return bytes(content)
+
+
+def _refusal(response: "httpx.Response", content: bytes) -> ApiError:
+    try:
+        problem = _json.loads(content)
+    except ValueError:
+        problem = None
+    if not isinstance(problem, dict):
+        problem = {"detail": f"The server answered {response.status_code} {response.reason_phrase}."}
+    error = refusal(response.status_code, problem)
+    after = response.headers.get("retry-after", "")
+    error.retry_after_seconds = float(after) if after.isdigit() else None
+    return error

@@ -1,0 +1,15 @@
+"""The spool: an append-only journal on disk between a training loop and the network.
+
+A spool is a folder with one writer and one reader, in one process or in two:
+
+    events-000000000000.log   segments, named by the index of their first record
+    counts.json               how many records were written, and how many the size cap kept out
+    cursor.json               which batch is in flight, and how far batches were acknowledged
+    writer.lock               held by the one process that writes
+"""
+
+from tunebook.spool.journal import Record
+from tunebook.spool.reader import SpoolReader
+from tunebook.spool.writer import SpoolHeld, SpoolWriter, held
+
+__all__ = ["Record", "SpoolHeld", "SpoolReader", "SpoolWriter", "held"]

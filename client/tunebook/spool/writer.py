@@ -1,0 +1,169 @@
+"""Appends records without ever waiting for a disk or raising for one."""
+
+import contextlib
+import errno
+import fcntl
+import os
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from tunebook.spool.journal import encode, end_of, read_note, segment_path, segments, write_note
+
+_RESERVE_SHARE = 10
+"""One part in ten of the size cap is kept for important records."""
+
+
+class SpoolHeld(Exception):
+    """Another living process writes this spool."""
+
+
+class SpoolWriter:
+    """The one writer of a spool; it never raises for a full or failing disk, but counts what it had to drop.
+
+    A record is in the kernel's hands when `append` returns (it survives a killed process) and on disk about a
+    second later (it survives a power cut). `limit_bytes` caps what waits to be read; the last tenth of it is
+    kept for records marked `important`.
+    """
+
+    def __init__(
+        self,
+        folder: Path | str,
+        *,
+        limit_bytes: int = 256 << 20,
+        segment_bytes: int = 1 << 20,
+        sync_seconds: float = 1.0,
+    ) -> None:
+        self.folder = Path(folder)
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._limit_bytes, self._segment_bytes = limit_bytes, min(segment_bytes, limit_bytes // 16)
+        self._lock = threading.Lock()
+        self._lock_file = _hold(self.folder / "writer.lock")
+        self._pid = os.getpid()
+        self.written = end_of(self.folder)
+        """Records ever written here, which is also the next record's index."""
+        self.dropped = read_note(self.folder / "counts.json").get("dropped", 0)
+        """Records that the size cap or the disk kept out."""
+        self._retired: list[int] = []
+        self._file, self._segment_used = self._open_segment()
+        self._used_bytes, self._measured_at = self._measure(), time.monotonic()
+        self._sync_seconds = sync_seconds
+        self._dirty, self._closing = threading.Event(), threading.Event()
+        self._syncing = threading.Thread(target=self._sync_regularly, name="tunebook-spool", daemon=True)
+        self._syncing.start()
+
+    def append(self, record: Mapping[str, object], *, important: bool = False) -> bool:
+        """True when the record is stored; False when it was dropped, and counted.
+
+        Raises ValueError for a record that could never be stored (longer than MAX_RECORD_BYTES).
+        """
+        if os.getpid() != self._pid:
+            return False  # a fork: the lock and the index belong to the parent
+        with self._lock:
+            stored = not self._closing.is_set() and self._store(record, important)
+            self.dropped += not stored
+        if not self._dirty.is_set():
+            self._dirty.set()
+        return stored
+
+    def sync(self) -> None:
+        """Puts everything appended so far, and the counts, on disk."""
+        with self._lock:
+            files, self._retired = [*self._retired, os.dup(self._file)], []
+            counts = {"written": self.written, "dropped": self.dropped}
+        with contextlib.suppress(OSError):
+            for file in files:
+                os.fsync(file)
+            write_note(self.folder / "counts.json", counts)
+        for file in files:
+            os.close(file)
+
+    def close(self, timeout_seconds: float = 5.0) -> None:
+        """Idempotent; later appends are dropped and counted."""
+        if self._closing.is_set() or os.getpid() != self._pid:
+            return
+        with self._lock:
+            self._closing.set()
+        self._dirty.set()
+        self._syncing.join(timeout_seconds)
+        if self._syncing.is_alive():
+            return  # the disk hangs: leave the rest to the kernel rather than hold the exit
+        self.sync()
+        os.close(self._file)
+        os.close(self._lock_file)
+
+    def _store(self, record: Mapping[str, object], important: bool) -> bool:
+        content = encode(self.written, record)
+        if not self._fits(len(content), important):
+            return False
+        try:
+            if self._segment_used and self._segment_used + len(content) > self._segment_bytes:
+                self._rotate()
+            if os.write(self._file, content) < len(content):
+                raise OSError(errno.ENOSPC, "short write")
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._file, self._segment_used)
+            return False
+        self.written += 1
+        self._segment_used += len(content)
+        self._used_bytes += len(content)
+        return True
+
+    def _fits(self, size_bytes: int, important: bool) -> bool:
+        limit = self._limit_bytes if important else self._limit_bytes - self._limit_bytes // _RESERVE_SHARE
+        if self._used_bytes + size_bytes > limit and time.monotonic() - self._measured_at > 0.2:
+            self._used_bytes, self._measured_at = (
+                self._measure(),
+                time.monotonic(),
+            )  # the reader frees segments
+        return self._used_bytes + size_bytes <= limit
+
+    def _measure(self) -> int:
+        used = 0
+        for segment in segments(self.folder):
+            with contextlib.suppress(FileNotFoundError):
+                used += segment.stat().st_size
+        return used
+
+    def _open_segment(self) -> tuple[int, int]:
+        existing = segments(self.folder)
+        path = existing[-1] if existing else segment_path(self.folder, self.written)
+        file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        return file, os.fstat(file).st_size
+
+    def _rotate(self) -> None:
+        path = segment_path(self.folder, self.written)
+        file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._retired.append(self._file)
+        self._file, self._segment_used = file, os.fstat(file).st_size
+
+    def _sync_regularly(self) -> None:
+        while not self._closing.is_set():
+            self._dirty.wait()
+            self._dirty.clear()
+            if not self._closing.is_set():
+                self.sync()
+            self._closing.wait(self._sync_seconds)
+
+
+def held(folder: Path | str) -> bool:
+    """Whether a living process writes this spool now."""
+    try:
+        os.close(_hold(Path(folder) / "writer.lock"))
+    except SpoolHeld:
+        return True
+    return False
+
+
+def _hold(path: Path) -> int:
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(file)
+        raise SpoolHeld(f"another process writes {path.parent}") from None
+    except OSError:
+        pass  # a file system without locks: one writer is then the caller's promise
+    return file
