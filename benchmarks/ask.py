@@ -1,10 +1,11 @@
-"""How long an ask takes at 0, 10,000 and 100,000 finished trials, beside Optuna's RDBStorage with its QMCSampler.
+"""How long an ask takes at 0, 10,000 and 100,000 finished trials, beside Optuna's RDBStorage with its
+QMCSampler.
 
-    python benchmarks/ask.py [--history 0 10000 100000] [--asks 200]
+    python -m benchmarks.ask [--history 0 10000 100000] [--asks 200]
 
-Prints one JSON line per result. `own` is the sampler's share alone; `service` is the whole use case, with its transaction;
-Optuna's ask is `study.ask()` with two suggested floats on PostgreSQL (the same server), where Optuna is installed
-(`uv pip install 'optuna>=5,<6'`), after the same number of finished trials.
+Prints one JSON line per result. `own` is the sampler's share alone; `service` is the whole use case, with
+its transaction; Optuna's ask is `study.ask()` with two suggested floats on PostgreSQL (the same server),
+where Optuna is installed (`uv pip install 'optuna>=5,<6'`), after the same number of finished trials.
 """
 
 import argparse
@@ -18,9 +19,9 @@ from pathlib import Path
 
 import numpy as np
 import psycopg
-
 from tests.scale import build
 from tunebook_server.domain.samplers.registry import sampler
+
 from tunebook_server.embedded.postgres import Postgres
 from tunebook_server.services import studies, trials
 from tunebook_server.storage.engine import Engine, connect
@@ -28,7 +29,9 @@ from tunebook_server.storage.migrate import migrate
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--history", type=int, nargs="+", default=[0, 10_000, 100_000])
     parser.add_argument("--asks", type=int, default=200)
     arguments = parser.parse_args()
@@ -70,7 +73,9 @@ def measure_optuna(server: Postgres, history: int, asks: int) -> None:
         "learning_rate": optuna.distributions.FloatDistribution(1e-5, 1.0, log=True),
         "weight_decay": optuna.distributions.FloatDistribution(1e-6, 1e-1, log=True),
     }
-    study = optuna.create_study(storage=url, sampler=optuna.samplers.QMCSampler(qmc_type="halton", scramble=True))
+    study = optuna.create_study(
+        storage=url, sampler=optuna.samplers.QMCSampler(qmc_type="halton", scramble=True)
+    )
     generator = np.random.default_rng(0)
     for start in range(0, history, 1000):
         study.add_trials(
