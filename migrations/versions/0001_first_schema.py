@@ -335,14 +335,16 @@ CREATE TABLE broker_messages (
     taken_at timestamptz,
     taken_by integer
 );
-CREATE INDEX broker_messages_ready ON broker_messages (queue, priority DESC, id) WHERE taken_at IS NULL;
-CREATE INDEX broker_messages_taken ON broker_messages (taken_by) WHERE taken_at IS NOT NULL;
+CREATE INDEX broker_messages_ready ON broker_messages (queue, priority DESC, id) WHERE taken_by IS NULL;
+CREATE INDEX broker_messages_taken ON broker_messages (taken_by) WHERE taken_by IS NOT NULL;
+CREATE INDEX broker_messages_expiring ON broker_messages (expires_at) WHERE expires_at IS NOT NULL;
+-- taken_by and owner: the key under which a living consumer holds an advisory lock.
 CREATE TABLE broker_bindings (
     exchange text NOT NULL,
     routing_key text NOT NULL,
     pattern text NOT NULL DEFAULT '',
     queue text NOT NULL,
-    seen_at timestamptz NOT NULL DEFAULT now(),
+    owner integer,
     PRIMARY KEY (exchange, routing_key, pattern, queue)
 );
 """

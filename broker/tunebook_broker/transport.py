@@ -1,0 +1,227 @@
+"""A kombu virtual transport over Postgres: SKIP LOCKED to take, LISTEN/NOTIFY to wait, locks to know the living."""
+
+import json
+import random
+import socket
+from contextlib import suppress
+from queue import Empty
+from time import monotonic
+from typing import Any
+
+import psycopg
+from kombu.transport import virtual
+from psycopg.rows import TupleRow
+
+from tunebook_broker import statements as sql
+
+Connection = psycopg.Connection[TupleRow]
+Parameters = dict[str, Any]
+
+RECOVERY_SECONDS = 5.0
+"""A consumer looks this often for what the dead left behind, and for messages whose NOTIFY it missed."""
+STATEMENT_TIMEOUT_SECONDS = 10.0
+
+
+class Channel(virtual.Channel):
+    supports_fanout = True
+    do_restore = False  # messages are given back in place, not published again
+
+    def __init__(self, connection: "Transport", **options: Any) -> None:
+        super().__init__(connection, **options)
+        self._unacknowledged_queues: set[str] = set()
+        self._transient_queues: set[str] = set()
+
+    def basic_consume(self, queue: str, no_ack: bool, *arguments: Any, **options: Any) -> None:
+        if no_ack:
+            self._unacknowledged_queues.add(queue)
+        self.connection.look_again()
+        super().basic_consume(queue, no_ack, *arguments, **options)
+
+    def basic_qos(self, *arguments: Any, **options: Any) -> None:
+        self.connection.look_again()
+        super().basic_qos(*arguments, **options)
+
+    def basic_ack(self, delivery_tag: int, multiple: bool = False) -> None:
+        super().basic_ack(delivery_tag, multiple)
+        self._execute(sql.ACK, id=delivery_tag)
+
+    def basic_reject(self, delivery_tag: int, requeue: bool = False) -> None:
+        if not requeue:
+            return self.basic_ack(delivery_tag)
+        self.qos.ack(delivery_tag)  # kombu's own reject would publish a copy
+        self._execute(sql.GIVE_BACK, ids=[delivery_tag])
+
+    def basic_recover(self, requeue: bool = True) -> None:
+        self._give_back_all()
+
+    def close(self) -> None:
+        if not self.closed and self.connection is not None:
+            with suppress(psycopg.Error):  # a lost connection gives back by itself
+                self._give_back_all()
+        super().close()
+
+    def _give_back_all(self) -> None:
+        self.qos._flush()
+        tags = list(self.qos._delivered)
+        if tags:
+            self.qos._delivered.clear()
+            self._execute(sql.GIVE_BACK, ids=tags)
+
+    def _execute(self, statement: str, **parameters: Any) -> list[TupleRow]:
+        if self.connection is None:  # a thread that finishes its task after the worker let go of the channel
+            raise psycopg.OperationalError("the channel is closed")
+        return self.connection.execute(statement, **parameters)  # type: ignore[no-any-return]
+
+    def _get(self, queue: str, timeout: float | None = None) -> Parameters:
+        statement = sql.TAKE_AND_FORGET if queue in self._unacknowledged_queues else sql.TAKE
+        rows = self._execute(statement, queue=queue)
+        if not rows:
+            raise Empty
+        tag, payload = rows[0]
+        payload["properties"]["delivery_tag"] = tag
+        return payload  # type: ignore[no-any-return]
+
+    def _put(self, queue: str, message: Parameters, **_: Any) -> None:
+        self._put_on([queue], message)
+
+    def _put_fanout(self, exchange: str, message: Parameters, routing_key: str, **_: Any) -> None:
+        self._put_on(sorted({queue for _, _, queue in self.get_table(exchange)}), message)
+
+    def _put_on(self, queues: list[str], message: Parameters) -> None:
+        expiration_ms = message["properties"].get("expiration")
+        self._execute(
+            sql.PUT,
+            queues=queues,
+            priority=self._get_message_priority(message),
+            payload=json.dumps(message),
+            seconds=None if expiration_ms is None else float(expiration_ms) / 1000,
+        )
+
+    def _new_queue(self, queue: str, **options: Any) -> None:
+        if options.get("auto_delete") or options.get("exclusive"):
+            self._transient_queues.add(queue)
+
+    def _queue_bind(self, exchange: str, routing_key: str, pattern: str | None, queue: str) -> None:
+        owner = self.connection.key if queue in self._transient_queues else None
+        place = {"exchange": exchange, "routing_key": routing_key or "", "pattern": pattern or "", "queue": queue}
+        self._execute(sql.BIND, **place, owner=owner)
+
+    def get_table(self, exchange: str) -> list[TupleRow]:
+        return self._execute(sql.BINDINGS, exchange=exchange)
+
+    def _size(self, queue: str) -> int:
+        return int(self._execute(sql.SIZE, queue=queue)[0][0])
+
+    def _purge(self, queue: str) -> int:
+        return self.connection.count(sql.PURGE, queue=queue)
+
+    def _delete(self, queue: str, exchange: str, *_: Any, **__: Any) -> None:
+        self._execute(sql.UNBIND, queue=queue, exchange=exchange)
+        self._purge(queue)
+
+
+class Transport(virtual.Transport):
+    """Two connections: one for statements (any thread; psycopg locks it), one that waits (the draining thread)."""
+
+    Channel = Channel
+    can_parse_url = True
+    driver_type = "tunebook"
+    driver_name = "tunebook_broker"
+    connection_errors = (*virtual.Transport.connection_errors, psycopg.OperationalError, psycopg.InterfaceError)
+    implements = virtual.Transport.implements.extend(exchange_type=frozenset({"direct", "topic", "fanout"}))
+
+    def __init__(self, client: Any, **options: Any) -> None:
+        super().__init__(client, **options)
+        self.key = 0
+        self._statements: Connection | None = None
+        self._waiting: Connection | None = None
+        self._look_now = True
+        self._recovery_due = 0.0
+
+    def driver_version(self) -> str:
+        return psycopg.__version__
+
+    def establish_connection(self) -> Any:
+        self._statements = self._connect()
+        while not self.key:
+            key = random.SystemRandom().randrange(1, 2**31)
+            held = self._statements.execute(sql.HOLD_KEY, (sql.CONSUMER_LOCKS, key)).fetchone()
+            self.key = key if held and held[0] else 0
+        return super().establish_connection()
+
+    def close_connection(self, connection: Any) -> None:
+        super().close_connection(connection)
+        for opened in (self._statements, self._waiting):
+            if opened is not None:
+                opened.close()
+        self._statements = self._waiting = None
+        self.key = 0
+
+    def execute(self, statement: str, **parameters: Any) -> list[TupleRow]:
+        """Run one statement; `key` is this consumer's."""
+        cursor = self._cursor().execute(statement.encode(), {"key": self.key, **parameters})
+        return cursor.fetchall() if cursor.description else []
+
+    def count(self, statement: str, **parameters: Any) -> int:
+        return self._cursor().execute(statement.encode(), parameters).rowcount
+
+    def look_again(self) -> None:
+        self._look_now = True
+
+    def drain_events(self, connection: Any, timeout: float | None = None) -> None:
+        """Deliver one message, or raise TimeoutError; an idle consumer only waits for its socket."""
+        end = None if timeout is None else monotonic() + timeout
+        while True:
+            if self._look_now or monotonic() >= self._recovery_due:
+                self._look_now = False
+                self._recover()
+                with suppress(Empty):
+                    self.cycle.get(self._deliver, timeout=timeout)
+                    self._look_now = True
+                    return
+            now = monotonic()
+            if end is not None and now >= end:
+                raise socket.timeout  # noqa: UP041 (what kombu's callers catch by this name)
+            self._wait(min(self._recovery_due, end or self._recovery_due) - now)
+
+    def _wait(self, seconds: float) -> None:
+        for notice in self._listener().notifies(timeout=max(seconds, 0.0), stop_after=1):
+            if notice.payload == str(self.key) or notice.payload in self._callbacks:
+                self._look_now = True
+
+    def _recover(self) -> None:
+        listener = self._listener()
+        if monotonic() < self._recovery_due:
+            return
+        self._recovery_due = monotonic() + RECOVERY_SECONDS
+        with listener.transaction():
+            turn = listener.execute(sql.RECOVERY_TURN, (sql.RECOVERY_LOCK,)).fetchone()
+            if turn and turn[0]:
+                for statement in (sql.DROP_ORPHANED_QUEUES, sql.DROP_EXPIRED, sql.FREE_ORPHANED_MESSAGES):
+                    listener.execute(statement.encode())
+
+    def _listener(self) -> Connection:
+        if self._waiting is None:
+            self._waiting = self._connect()
+            self._waiting.execute(sql.LISTEN)
+        return self._waiting
+
+    def _cursor(self) -> psycopg.Cursor[TupleRow]:
+        if self._statements is None:
+            raise psycopg.OperationalError("the broker's connection is closed")
+        return self._statements.cursor()
+
+    def _connect(self) -> Connection:
+        options = self.client.transport_options
+        timeout_ms = round(1000 * options.get("timeout_seconds", STATEMENT_TIMEOUT_SECONDS))
+        return psycopg.connect(
+            self.client.hostname,
+            autocommit=True,
+            connect_timeout=max(2, round(self.client.connect_timeout or 5)),  # psycopg: at least 2 s
+            application_name="tunebook broker",
+            # The server's side of keep-alive: a consumer whose host vanished is dead to us after a minute.
+            options=f"-c statement_timeout={timeout_ms} -c lock_timeout={timeout_ms}"
+            " -c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3",
+            tcp_user_timeout=timeout_ms,
+            keepalives_idle=30,
+        )
