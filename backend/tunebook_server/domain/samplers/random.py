@@ -1,0 +1,48 @@
+"""Independent uniform points, each computed from (seed, index) alone."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tunebook_server.domain.document import Document
+from tunebook_server.domain.errors import Fault
+from tunebook_server.domain.search_space import SearchSpace
+from tunebook_server.domain.trial import Configuration
+
+STREAM = 2
+"""Keeps the random numbers of this sampler apart from those of others with the same seed."""
+
+
+@dataclass(frozen=True)
+class Random:
+    @classmethod
+    def parse(cls, options: Document) -> "Random":
+        options.only()
+        return cls()
+
+    def suggest(self, space: SearchSpace, *, seed: int, index: int, count: int) -> list[Configuration]:
+        dimensions = len(space.dimensions)
+        return [
+            space.from_unit(random_point(dimensions, seed=seed, index=place).tolist())
+            for place in range(index, index + count)
+        ]
+
+    def size(self, space: SearchSpace) -> int | None:
+        return None
+
+    def check(self, space: SearchSpace) -> None:
+        """Fits every space."""
+
+    def warnings(self, space: SearchSpace) -> tuple[Fault, ...]:
+        return ()
+
+
+def random_point(dimensions: int, *, seed: int, index: int) -> NDArray[np.float64]:
+    """Shape (dimensions,), in [0, 1). Philox is a function of a counter: every index begins 2^64 blocks
+    after the one before it (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011)."""
+    if index < 0:
+        raise ValueError(f"index {index} is below 0")
+    bits = np.random.Philox(np.random.SeedSequence(seed, spawn_key=(STREAM,)))
+    bits.advance(index << 64)
+    return np.ldexp(bits.random_raw(dimensions) >> np.uint64(11), -53)

@@ -1,0 +1,206 @@
+"""A study: what it asks, and the design document it is made from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal, cast
+
+from tunebook_server.domain.document import Document, refuse, show
+from tunebook_server.domain.errors import Fault, Invalid
+from tunebook_server.domain.objective import Direction, Evaluation, Objective
+from tunebook_server.domain.samplers import SAMPLERS, Sampler, sampler
+from tunebook_server.domain.search_space import SearchSpace
+
+StudyState = Literal["running", "paused", "finished"]
+
+NAME_LONGEST = 200
+METRIC_LONGEST = 200
+TEXT_LONGEST = 10_000
+"""Characters of a goal or a note."""
+TRIALS_MOST = 1_000_000
+PARALLEL_MOST = 100_000
+ATTEMPTS_MOST = 100
+SEED_HIGHEST = 2**63 - 1
+ATTEMPTS = 3
+"""Tries at a trial that fails for reasons that say nothing about its values."""
+
+
+@dataclass(frozen=True)
+class Study:
+    id: int
+    project_id: int
+    name: str
+    goal: str
+    note: str
+    state: StudyState
+    objective: Objective
+    space: SearchSpace
+    space_version: int
+    sampler: str
+    sampler_options: Mapping[str, object]
+    seed: int
+    budget: int
+    parallel: int
+    max_attempts: int
+    job_template_id: int | None
+    best_trial_id: int | None
+    revision: int
+    counts: Mapping[str, int]
+    created_by: str
+    created_at: datetime
+    changed_at: datetime
+    finished_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class StudyDesign:
+    """What a person decides before a study starts. `budget`: trials; `parallel`: trials at the same time;
+    `template`: name of the project's job template, None for a study whose trials are asked for by a loop."""
+
+    name: str
+    goal: str
+    objective: Objective
+    space: SearchSpace
+    budget: int
+    sampler: str = "halton"
+    sampler_options: Mapping[str, object] = field(default_factory=dict)
+    seed: int = 0
+    parallel: int = 1
+    max_attempts: int = ATTEMPTS
+    note: str = ""
+    template: str | None = None
+
+    @classmethod
+    def parse(cls, document: object) -> "StudyDesign":
+        """From a study document (JSON or TOML). Raises Invalid with every fault found."""
+        faults: list[Fault] = []
+        study = Document(document, field="", faults=faults)
+        refuse(faults)
+        study.only("project", "name", "goal", "note", "objective", "sampler", "budget", "job", "space")
+        study.text("project", limit=NAME_LONGEST, default="")
+        name = study.text("name", limit=NAME_LONGEST)
+        goal = study.text("goal", limit=TEXT_LONGEST, default="", lines=True)
+        note = study.text("note", limit=TEXT_LONGEST, default="", lines=True)
+        objective = _read_objective(study.part("objective"))
+        space = _read_space(study)
+        drawn = _read_sampler(study.part("sampler"), space)
+        budget = _read_budget(study.part("budget"), drawn.size)
+        template = _read_template(study)
+        refuse(faults)
+        assert space is not None
+        return cls(
+            name,
+            goal,
+            objective,
+            space,
+            sampler=drawn.name,
+            sampler_options=drawn.options,
+            seed=drawn.seed,
+            budget=budget.trials,
+            parallel=budget.parallel,
+            max_attempts=budget.attempts,
+            note=note,
+            template=template,
+        )
+
+    def document(self) -> dict[str, object]:
+        """`parse(document())` is this design again."""
+        return {
+            "name": self.name,
+            "goal": self.goal,
+            "note": self.note,
+            "objective": {
+                "metric": self.objective.metric,
+                "direction": self.objective.direction,
+                "evaluation": self.objective.evaluation,
+            },
+            "sampler": {"name": self.sampler, "seed": self.seed, "options": dict(self.sampler_options)},
+            "budget": {"trials": self.budget, "parallel": self.parallel, "attempts": self.max_attempts},
+            **({"job": {"template": self.template}} if self.template else {}),
+            "space": self.space.document(),
+        }
+
+    def drawing(self) -> Sampler:
+        return sampler(self.sampler, self.sampler_options)
+
+    def warnings(self) -> tuple[Fault, ...]:
+        """What a person should know before starting; nothing here stops the study."""
+        return self.drawing().warnings(self.space)
+
+
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    name: str
+    seed: int
+    options: Mapping[str, object]
+    size: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Budget:
+    trials: int
+    parallel: int
+    attempts: int
+
+
+def _read_objective(part: Document) -> Objective:
+    part.only("metric", "direction", "evaluation")
+    return Objective(
+        part.text("metric", limit=METRIC_LONGEST),
+        cast(Direction, part.word("direction", ("minimize", "maximize"), default="minimize")),
+        cast(Evaluation, part.word("evaluation", ("best", "last"), default="best")),
+    )
+
+
+def _read_space(study: Document) -> SearchSpace | None:
+    if "space" not in study:
+        study.fault("space", "is missing", "Give a list of hyperparameters.")
+        return None
+    try:
+        return SearchSpace.parse(study.get("space"))
+    except Invalid as invalid:
+        study.faults.extend(invalid.faults)
+        return None
+
+
+def _read_sampler(part: Document, space: SearchSpace | None) -> _Drawn:
+    """`size` is None too where the sampler or its options are wrong."""
+    part.only("name", "seed", "options")
+    name = part.word("name", tuple(SAMPLERS), default="halton")
+    seed = part.integer("seed", low=0, high=SEED_HIGHEST, default=0)
+    options = part.part("options")
+    size = None
+    try:
+        made = sampler(name, options.content)
+        if space is not None:
+            made.check(space)
+            size = made.size(space)
+    except Invalid as invalid:
+        part.faults.extend(invalid.faults)
+    return _Drawn(name, seed, cast(Mapping[str, object], options.content), size)
+
+
+def _read_budget(part: Document, size: int | None) -> _Budget:
+    """Of a finite sampler the budget is by default everything."""
+    part.only("trials", "parallel", "attempts")
+    most = TRIALS_MOST if size is None else size
+    trials = part.integer("trials", low=1, high=TRIALS_MOST, default=size)
+    if trials > most:
+        part.fault("trials", f"is {trials}, and the sampler has {show(size)} configurations", f"Use {size}.")
+    return _Budget(
+        trials,
+        part.integer("parallel", low=1, high=PARALLEL_MOST, default=1),
+        part.integer("attempts", low=1, high=ATTEMPTS_MOST, default=ATTEMPTS),
+    )
+
+
+def _read_template(study: Document) -> str | None:
+    if "job" not in study:
+        return None
+    job = study.part("job")
+    commands = [key for key in ("command", "folder", "environment") if key in job]
+    for key in commands:
+        remedy = "Leave it out, and name a registered job template (`tunebook study create` registers it)."
+        job.fault(key, "belongs to a job template, not to a study", remedy)
+    job.only("template", *commands)
+    return job.text("template", limit=NAME_LONGEST)
