@@ -1,0 +1,67 @@
+"""Tunebook in a training script.
+
+Inside a job that a worker started:
+
+    trial = tunebook.current_trial()
+    model = build(trial.parameters["learning_rate"])
+    trial.report(step, {"train/loss": loss, "valid/error": error})
+
+In a loop of one's own: `tunebook.Client().study("name").ask()`. Importing this costs a few milliseconds and
+loads nothing heavy; the HTTP library comes with the first request.
+"""
+
+from typing import TYPE_CHECKING
+
+from tunebook.errors import (
+    ApiError,
+    Busy,
+    Cancelled,
+    Conflict,
+    Fenced,
+    Forbidden,
+    Invalid,
+    NoCredentials,
+    NotFound,
+    NotLaunched,
+    TunebookError,
+    Unauthenticated,
+    Unreachable,
+)
+from tunebook.job import INFEASIBLE_EXIT_CODE, LaunchedTrial, current_trial, launched
+from tunebook.trial import Trial
+
+if TYPE_CHECKING:
+    from tunebook.client import AskedTrial, Client, Study
+
+__all__ = [
+    "INFEASIBLE_EXIT_CODE",
+    "ApiError",
+    "AskedTrial",
+    "Busy",
+    "Cancelled",
+    "Client",
+    "Conflict",
+    "Fenced",
+    "Forbidden",
+    "Invalid",
+    "LaunchedTrial",
+    "NoCredentials",
+    "NotFound",
+    "NotLaunched",
+    "Study",
+    "Trial",
+    "TunebookError",
+    "Unauthenticated",
+    "Unreachable",
+    "current_trial",
+    "launched",
+]
+
+
+def __getattr__(name: str) -> object:
+    # A launched job needs none of this, and should not wait for it.
+    if name in ("AskedTrial", "Client", "Study"):
+        from tunebook import client
+
+        return getattr(client, name)
+    raise AttributeError(f"module 'tunebook' has no attribute {name!r}")

@@ -116,7 +116,7 @@ class Api:
                 content = _read(response, deadline)
             finally:
                 response.close()
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError) as error:
             raise Unreachable(f"No answer from {self.url}: {error or type(error).__name__}") from error
         if response.is_success:
             return content, response.headers.get("content-type", "")
@@ -169,9 +169,14 @@ def _refusal(response: "httpx.Response", content: bytes) -> ApiError:
         problem = _json.loads(content)
     except ValueError:
         problem = None
-    if not isinstance(problem, dict):
-        problem = {"detail": f"The server answered {response.status_code} {response.reason_phrase}."}
-    error = refusal(response.status_code, problem)
+    if isinstance(problem, dict) and problem.get("code"):
+        error = refusal(response.status_code, problem)
+    else:
+        # A proxy, a captive portal, another program on the port: not our server's word, so nothing is final.
+        said = f"{response.status_code} {response.reason_phrase}".strip()
+        error = Busy(
+            response.status_code, "not_tunebook", f"{response.url} answered {said}, not as Tunebook does."
+        )
     after = response.headers.get("retry-after", "")
     error.retry_after_seconds = float(after) if after.isdigit() else None
     return error

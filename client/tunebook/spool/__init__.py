@@ -10,6 +10,6 @@ A spool is a folder with one writer and one reader, in one process or in two:
 
 from tunebook.spool.journal import Record
 from tunebook.spool.reader import SpoolReader
-from tunebook.spool.writer import SpoolHeld, SpoolWriter, held
+from tunebook.spool.writer import SpoolHeld, SpoolWriter, holding
 
-__all__ = ["Record", "SpoolHeld", "SpoolReader", "SpoolWriter", "held"]
+__all__ = ["Record", "SpoolHeld", "SpoolReader", "SpoolWriter", "holding"]

@@ -6,7 +6,7 @@ import fcntl
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tunebook.spool.journal import encode, end_of, read_note, segment_path, segments, write_note
@@ -148,13 +148,18 @@ class SpoolWriter:
             self._closing.wait(self._sync_seconds)
 
 
-def held(folder: Path | str) -> bool:
-    """Whether a living process writes this spool now."""
+@contextlib.contextmanager
+def holding(folder: Path | str) -> Iterator[bool]:
+    """Keeps writers out of a spool; False when a living process writes it already."""
     try:
-        os.close(_hold(Path(folder) / "writer.lock"))
+        file = _hold(Path(folder) / "writer.lock")
     except SpoolHeld:
-        return True
-    return False
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        os.close(file)
 
 
 def _hold(path: Path) -> int:

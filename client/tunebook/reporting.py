@@ -1,0 +1,174 @@
+"""From a spool to the server: batches with sequence numbers, beats, retries; all of it in the background."""
+
+import contextlib
+import shutil
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tunebook.api import Api, full_jitter
+from tunebook.errors import (
+    ApiError,
+    Busy,
+    Cancelled,
+    Fenced,
+    Forbidden,
+    NotFound,
+    TunebookError,
+    Unauthenticated,
+    Unreachable,
+)
+from tunebook.spool import Record, SpoolReader
+from tunebook.trial import log
+
+SEND_SECONDS = 1.0
+"""Points of one second travel together."""
+MAX_WAIT_SECONDS = 30.0
+FLUSH_SECONDS = 5.0
+"""How long an exit may wait for the network."""
+
+
+def columns(records: Sequence[Record]) -> dict[str, dict[str, list[Any]]]:
+    """The reports among the records as {metric: {"step": […], "value": […]}}, in the order reported."""
+    series: dict[str, dict[str, list[Any]]] = {}
+    for record in records:
+        if record["type"] == "report":
+            for metric, value in record["values"].items():
+                column = series.setdefault(metric, {"step": [], "value": []})
+                column["step"].append(record["step"])
+                column["value"].append(value)
+    return series
+
+
+class Sender:
+    """Sends one spool to one trial, batch by batch; each is applied once, however often it is sent."""
+
+    def __init__(self, api: Api, *, trial_id: int, epoch: int, spool: SpoolReader) -> None:
+        self._api, self._trial, self._epoch, self.spool = api, f"/trials/{trial_id}", epoch, spool
+        self.finished = False
+        """The server has acknowledged the end of the trial."""
+        self.refused = 0
+        """Records that the server would not take for what is in them."""
+
+    def send(self) -> bool:
+        """Sends the next batch; False when there was none.
+
+        Raises Unreachable or Busy (try again) or what ended the trial for us; the batch then stays spooled.
+        """
+        batch = self.spool.read()
+        if not batch:
+            return False
+        series, refused = columns(batch), 0
+        if series:
+            taken = self._post("report", {"sequence": self.spool.sequence, "series": series})
+            refused = 0 if taken else sum(record["type"] == "report" for record in batch)
+        for record in batch:
+            if record["type"] == "checkpoint":
+                where = {"step": record["step"], "uri": record["path"], "metric": None}
+                refused += not self._post("checkpoint", where)
+            elif record["type"] == "finish":
+                refused += not self._post("finish", {"state": record["state"], "reason": record["reason"]})
+                self.finished = True
+        self.spool.commit()
+        self.refused += refused
+        return True
+
+    def beat(self) -> None:
+        """Raises Cancelled once the trial was cancelled, Fenced once it is somebody else's."""
+        self._api.post(f"{self._trial}:heartbeat", {"epoch": self._epoch})
+
+    def close(self) -> None:
+        self._api.close()
+
+    def _post(self, verb: str, content: dict[str, Any]) -> bool:
+        """False when the server refuses this for what is in it: sent again it would be refused again."""
+        try:
+            answer = self._api.post(f"{self._trial}:{verb}", {"epoch": self._epoch, **content})
+            if verb == "report" and not (isinstance(answer, dict) and "points" in answer):
+                raise Busy(200, "not_tunebook", "The answer to a report was not Tunebook's.")
+        except (Busy, Fenced, Unauthenticated, Forbidden, NotFound):
+            raise
+        except ApiError as error:
+            log.error("The server refused a %s of %s: %s", verb, self._trial, error)
+            return False
+        return True
+
+
+class Courier(threading.Thread):
+    """The background thread of one trial in a loop of one's own: sends what is spooled, and beats."""
+
+    def __init__(self, sender: Sender, *, beat_seconds: float, name: str) -> None:
+        super().__init__(name=f"tunebook {name}", daemon=True)
+        self.sender, self._beat_seconds = sender, beat_seconds
+        self._beat_at = time.monotonic() + beat_seconds
+        self._attempt = 0
+        self._wake, self._closing, self._done = threading.Event(), threading.Event(), threading.Event()
+        self.cancelled = threading.Event()
+        self.lost = threading.Event()
+        """The trial was given to somebody else or has ended: nothing more is accepted from here."""
+
+    def flush(self, timeout_seconds: float) -> bool:
+        """Sends the rest and ends the thread; False when that takes longer (it then goes on)."""
+        self._closing.set()
+        self._wake.set()
+        return self._done.wait(timeout_seconds)
+
+    def run(self) -> None:
+        while not (self.lost.is_set() or self.sender.finished):
+            wait_seconds = self._deliver()
+            if wait_seconds is None and self._closing.is_set():
+                break
+            self._beat()
+            self._wake.wait(SEND_SECONDS if wait_seconds is None else wait_seconds)
+            self._wake.clear()
+        self._tidy()
+        self._done.set()
+
+    def _tidy(self) -> None:
+        folder = self.sender.spool.folder
+        if self.sender.finished and self._closing.wait(FLUSH_SECONDS):
+            shutil.rmtree(folder, ignore_errors=True)
+        elif self.lost.is_set():
+            set_aside(folder)
+        self.sender.close()
+
+    def _deliver(self) -> float | None:
+        """None when the spool is empty; else the seconds until the next try."""
+        try:
+            while not self.sender.finished and self.sender.send():
+                self._attempt = 0
+        except (Unreachable, Busy) as error:
+            asked = getattr(error, "retry_after_seconds", None) or 0.0
+            self._attempt += 1
+            return max(full_jitter(self._attempt), min(asked, MAX_WAIT_SECONDS))
+        except TunebookError as error:
+            self._lose(error)
+        except OSError as error:
+            log.warning("The spool %s cannot be read: %s", self.sender.spool.folder, error)
+            return MAX_WAIT_SECONDS
+        return None
+
+    def _beat(self) -> None:
+        if self.sender.finished or time.monotonic() < self._beat_at:
+            return
+        try:
+            self.sender.beat()
+        except Cancelled:
+            self.cancelled.set()
+        except (Unreachable, Busy):
+            return
+        except TunebookError as error:
+            self._lose(error)
+        self._beat_at = time.monotonic() + self._beat_seconds
+
+    def _lose(self, error: TunebookError) -> None:
+        log.warning("%s: nothing more is accepted from this process: %s", self.name, error)
+        self.lost.set()
+
+
+def set_aside(folder: Path) -> None:
+    """Keeps what the server would not take, under a name that nobody sends from again."""
+    with contextlib.suppress(OSError):
+        folder.rename(folder.with_name(f"{folder.name}.refused"))

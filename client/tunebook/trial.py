@@ -1,0 +1,86 @@
+"""A trial as training code sees it, whoever started the process."""
+
+import logging
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, SupportsFloat, SupportsIndex
+from urllib.parse import unquote, urlsplit
+
+from tunebook.points import checked_step, checked_values
+from tunebook.spool import SpoolWriter
+
+log = logging.getLogger("tunebook")
+
+Parameters = Mapping[str, float | int | str | bool]
+
+
+class Trial:
+    """One configuration to train once: read `parameters`, call `report` now and then.
+
+    Nothing here waits for the network or raises because of it.
+    """
+
+    def __init__(self, claim: Mapping[str, Any], spool: SpoolWriter | None) -> None:
+        self.id: int = claim["trial_id"]
+        self.number: int = claim["number"]
+        """Counts from 0 within the study."""
+        self.epoch: int = claim["epoch"]
+        """Which attempt this is, from 1; never a pass over the training data."""
+        self.study: str = claim["study"]
+        self.parameters: Parameters = dict(claim["parameters"])
+        """Active hyperparameters and fixed values by name."""
+        self.seed: int = claim["seed"]
+        """Seeds initialisation and data order: trials differ in it, attempts at one trial do not."""
+        resume = claim.get("resume") or {}
+        self.resume_step: int | None = resume.get("step")
+        self.resume_from: Path | None = _local_path(resume["uri"]) if resume else None
+        """The last registered checkpoint of an earlier attempt, where there is one."""
+        self._objective: str | None = (claim.get("objective") or {}).get("metric")
+        self._spool = spool
+
+    @property
+    def should_stop(self) -> bool:
+        """True once the trial was cancelled or given to somebody else: save what you like and leave."""
+        return False
+
+    def report(self, step: SupportsIndex, values: Mapping[str, SupportsFloat]) -> None:
+        """Records metrics at a training step: `trial.report(100, {"train/loss": 0.7, "valid/error": 0.1})`.
+
+        Takes anything that `float()` takes, NumPy and PyTorch scalars too; NaN and infinity are kept as data.
+        Reporting a step again replaces its value. Returns in microseconds. Raises TypeError or ValueError for
+        a wrong argument, and nothing else.
+        """
+        number, numbers = checked_step(step), checked_values(values)
+        if self._spool is None or not numbers:
+            return
+        record = {"type": "report", "step": number, "values": numbers, "time": time.time()}
+        if not self._spool.append(record) and self._objective in numbers:
+            # The spool is full: its reserve is for what decides the study.
+            kept = {self._objective: numbers[self._objective]}
+            self._spool.append({**record, "values": kept}, important=True)
+
+    def checkpoint(self, step: SupportsIndex, path: str | Path) -> None:
+        """Registers a complete file or folder that this trial can be resumed from at `step`.
+
+        Raises FileNotFoundError when it is not there: write it first, under another name, then rename it.
+        """
+        number, place = checked_step(step), Path(path).absolute()
+        if not place.exists():
+            raise FileNotFoundError(f"checkpoint {place} does not exist")
+        self._append({"type": "checkpoint", "step": number, "path": str(place)})
+
+    def _append(self, record: Mapping[str, object]) -> None:
+        if self._spool is not None and not self._spool.append(record, important=True):
+            log.warning("The spool %s is full: a %s record was dropped.", self._spool.folder, record["type"])
+
+
+def checked_reason(reason: str) -> str:
+    if not isinstance(reason, str):
+        raise TypeError(f"reason is {type(reason).__name__}; use a string")
+    return reason[:2000]
+
+
+def _local_path(uri: str) -> Path:
+    parts = urlsplit(uri)
+    return Path(unquote(parts.path)) if parts.scheme == "file" else Path(uri)
