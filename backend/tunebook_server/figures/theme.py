@@ -1,0 +1,136 @@
+"""The only colours, symbols and letters of figures; CSS variables repeat them, and a test compares.
+
+A figure names a colour by its role (`var(--figure-feasible)`). The browser resolves the name against the
+theme it shows, so a figure follows light and dark without a request; `figure.resolved` does it in Python.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+LIGHT: Mapping[str, str] = {
+    "figure-ground": "#ffffff",
+    "figure-text": "#1c2230",
+    "figure-muted": "#5a6375",
+    "figure-grid": "#e8ebf0",
+    "figure-edge": "#a4adbc",
+    "figure-feasible": "#2f5fd0",
+    "figure-infeasible": "#c92a3e",
+    "figure-top": "#14804a",
+    "figure-best": "#1c2230",
+    "figure-other": "#a4adbc",
+    "figure-series-1": "#2f5fd0",
+    "figure-series-2": "#c2570c",
+    "figure-series-3": "#0f7f6e",
+    "figure-series-4": "#a2327f",
+    "figure-series-5": "#7a6200",
+    "figure-series-6": "#5b4bb8",
+}
+DARK: Mapping[str, str] = {
+    "figure-ground": "#14171d",
+    "figure-text": "#e4e8ef",
+    "figure-muted": "#98a2b3",
+    "figure-grid": "#262b35",
+    "figure-edge": "#5d6778",
+    "figure-feasible": "#7aa2ff",
+    "figure-infeasible": "#ff6b7a",
+    "figure-top": "#4cc38a",
+    "figure-best": "#e4e8ef",
+    "figure-other": "#5d6778",
+    "figure-series-1": "#7aa2ff",
+    "figure-series-2": "#f0954a",
+    "figure-series-3": "#41c5ae",
+    "figure-series-4": "#e07fc0",
+    "figure-series-5": "#d3b13f",
+    "figure-series-6": "#a99bf5",
+}
+PALETTES: Mapping[str, Mapping[str, str]] = {"light": LIGHT, "dark": DARK}
+SERIES = tuple(f"figure-series-{place}" for place in range(1, 7))
+
+FONT_FAMILY = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif'
+FONT_SIZE_PIXELS = 12
+MARKER_PIXELS = 6
+MARKER_CROWDED_PIXELS = 4
+STAR_PIXELS = 12
+
+
+def color(role: str) -> str:
+    """The name of a colour, for every figure property that ends with `color`."""
+    assert f"figure-{role}" in LIGHT, role
+    return f"var(--figure-{role})"
+
+
+def series(place: int) -> str:
+    return f"var(--{SERIES[place % len(SERIES)]})"
+
+
+def marker(role: str, *, crowded: bool = False) -> dict[str, Any]:
+    """How a trial of one role looks in every figure: feasible, infeasible, top or running."""
+    size = MARKER_CROWDED_PIXELS if crowded else MARKER_PIXELS
+    if role == "top":
+        return {
+            "symbol": "star",
+            "size": STAR_PIXELS,
+            "color": color("top"),
+            "line": {"width": 1, "color": color("ground")},
+        }
+    if role == "infeasible":
+        return {"symbol": "x-thin", "size": size, "line": {"width": 1.5, "color": color("infeasible")}}
+    if role == "running":
+        return {
+            "symbol": "circle-open",
+            "size": size + 1,
+            "color": color("feasible"),
+            "line": {"width": 1.5, "color": color("feasible")},
+        }
+    return {
+        "symbol": "circle",
+        "size": size,
+        "color": color("feasible"),
+        "opacity": 0.55 if crowded else 0.75,
+    }
+
+
+def axis(title: str, **properties: Any) -> dict[str, Any]:
+    """A quiet axis: hairline grid, no zero line, its title close by."""
+    return {
+        "title": {"text": title, "standoff": 6, "font": {"size": FONT_SIZE_PIXELS}},
+        "gridcolor": color("grid"),
+        "linecolor": color("edge"),
+        "tickcolor": color("edge"),
+        "zeroline": False,
+        "ticks": "outside",
+        "ticklen": 3,
+        "automargin": True,
+        "exponentformat": "power",
+        "tickfont": {"size": 11, "color": color("muted")},
+        **properties,
+    }
+
+
+def layout(**properties: Any) -> dict[str, Any]:
+    """What every figure has in common; `uirevision` keeps a reader's zoom while live points arrive."""
+    return {
+        "font": {"family": FONT_FAMILY, "size": FONT_SIZE_PIXELS, "color": color("text")},
+        "paper_bgcolor": color("ground"),
+        "plot_bgcolor": color("ground"),
+        "margin": {"l": 48, "r": 12, "t": 28, "b": 40},
+        "legend": {
+            "orientation": "h",
+            "x": 0,
+            "xanchor": "left",
+            "y": 1,
+            "yanchor": "bottom",
+            "font": {"size": 11},
+            "itemsizing": "trace",
+        },
+        "hoverlabel": {
+            "bgcolor": color("ground"),
+            "bordercolor": color("edge"),
+            "font": {"color": color("text")},
+        },
+        "hovermode": "closest",
+        "dragmode": "zoom",
+        "uirevision": "reader",
+        "showlegend": True,
+        **properties,
+    }
