@@ -94,8 +94,9 @@ def _exact_inverses(digits: Digits, indices: NDArray[np.int64], places: int) -> 
     """Numerators over base^places, from the lowest `places` digits of the indices and the tail above them."""
     numbers = indices[:, None, None] // digits.powers[None, :, :places] % digits.bases[:, None]
     permuted = digits.permutations[digits.starts[:, :places] + numbers]
-    below: NDArray[np.uint64] = (permuted * digits.weights[:, :places]).sum(axis=2, dtype=np.uint64)
-    return below + digits.tails[places]
+    inverses: NDArray[np.uint64] = (permuted * digits.weights[:, :places]).sum(axis=2, dtype=np.uint64)
+    inverses += digits.tails[places]
+    return inverses
 
 
 @lru_cache(maxsize=32)

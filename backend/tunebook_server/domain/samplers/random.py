@@ -45,4 +45,5 @@ def random_point(dimensions: int, *, seed: int, index: int) -> NDArray[np.float6
         raise ValueError(f"index {index} is below 0")
     bits = np.random.Philox(np.random.SeedSequence(seed, spawn_key=(STREAM,)))
     bits.advance(index << 64)
-    return np.ldexp(bits.random_raw(dimensions) >> np.uint64(11), -53)
+    point: NDArray[np.float64] = np.ldexp(bits.random_raw(dimensions) >> np.uint64(11), -53)
+    return point
