@@ -3,7 +3,10 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import psycopg
 from sqlalchemy import Connection, Engine, create_engine
+
+from tunebook_server.storage import arrays
 
 __all__ = ["Connection", "Engine", "connect", "transaction"]
 
@@ -14,6 +17,7 @@ LOCK_TIMEOUT_MS = 10_000
 
 def connect(database_url: str, *, pool_size: int = POOL_SIZE) -> Engine:
     """An engine on `postgresql://…`; statements and lock waits are bounded."""
+    arrays.register(psycopg.adapters)
     return create_engine(
         database_url.replace("postgresql://", "postgresql+psycopg://", 1),
         pool_size=pool_size,

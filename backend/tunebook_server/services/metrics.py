@@ -1,0 +1,103 @@
+"""Reports of training jobs."""
+
+from dataclasses import dataclass
+
+from tunebook_server.domain.batch import Batch, Series, batch
+from tunebook_server.domain.curve import after, score
+from tunebook_server.domain.errors import Fenced, Invalid, Mismatch
+from tunebook_server.domain.trial import HELD, TrialState
+from tunebook_server.storage import metrics, studies
+from tunebook_server.storage.engine import Connection, Engine, transaction
+from tunebook_server.storage.metrics import Target
+
+MAX_SEQUENCE = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    points: int
+    duplicate: bool
+
+
+def report(
+    engine: Engine, *, trial_id: int, epoch: int, sequence: int, series: Series, content_hash: bytes
+) -> Accepted:
+    """Stores a batch once, whatever the number of deliveries, and brings the trial's objective up to date.
+
+    `sequence` counts the batches of an attempt; of two values for one step the one with the higher sequence stays.
+    Raises Invalid, NotFound, Fenced (a newer attempt holds the trial, or it has ended), Mismatch (this sequence came
+    before with another `content_hash`).
+    """
+    if not 0 <= sequence <= MAX_SEQUENCE:
+        raise Invalid(f"sequence is {sequence}", field="sequence", remedy="Count batches from 0.")
+    content = batch(series)
+    with transaction(engine) as connection:
+        target = metrics.lock(
+            connection, trial_id=trial_id, epoch=epoch, sequence=sequence, names=content.names
+        )
+        if _fenced(target, epoch, content_hash):
+            return Accepted(len(content.steps), duplicate=True)
+        written = metrics.write(
+            connection,
+            trial_id=trial_id,
+            epoch=epoch,
+            sequence=sequence,
+            content_hash=content_hash,
+            metric_ids=_metric_ids(connection, target, content.names),
+            batch=content,
+        )
+        if not written:
+            earlier = metrics.content_hash(connection, trial_id=trial_id, epoch=epoch, sequence=sequence)
+            _check_same(earlier, content_hash)
+            return Accepted(len(content.steps), duplicate=True)
+        _score(connection, target, content)
+        if target.state == TrialState.CLAIMED:
+            metrics.set_running(connection, trial_id=trial_id)
+        studies.bump(connection, target.study_id)
+    return Accepted(len(content.steps), duplicate=False)
+
+
+def _fenced(target: Target, epoch: int, content_hash: bytes) -> bool:
+    """True for a batch that is stored already; raises Fenced for one that may not be stored any more."""
+    if target.epoch != epoch:
+        raise Fenced(
+            f"attempt {epoch} no longer holds the trial: attempt {target.epoch} does",
+            field="epoch",
+            remedy="Stop the training job; its later points are not wanted.",
+        )
+    if target.content_hash is not None:
+        _check_same(target.content_hash, content_hash)
+        return True
+    if target.state not in HELD:
+        raise Fenced(f"the trial is {target.state}", remedy="Stop the training job.")
+    return False
+
+
+def _check_same(earlier: bytes | None, content_hash: bytes) -> None:
+    if earlier != content_hash:
+        raise Mismatch(
+            "this sequence came before with other content",
+            field="sequence",
+            remedy="Count the sequence up by one for every new batch.",
+        )
+
+
+def _metric_ids(connection: Connection, target: Target, names: tuple[str, ...]) -> tuple[int, ...]:
+    known = tuple(metric_id for metric_id in target.metric_ids if metric_id is not None)
+    if len(known) == len(names):
+        return known
+    return metrics.add_names(connection, study_id=target.study_id, names=names)
+
+
+def _score(connection: Connection, target: Target, content: Batch) -> None:
+    """The objective follows appended points from the trial's row alone; anything else is counted anew."""
+    if target.objective.metric not in content.names:
+        return
+    place = content.names.index(target.objective.metric)
+    summary = content.summary(place)
+    last_step = target.score.last_step
+    if last_step is None or summary.first_step > last_step:
+        scored = after(target.objective, target.score, score(target.objective, summary))
+        metrics.keep_score(connection, trial_id=target.trial_id, score=scored)
+    else:
+        metrics.recompute_objective(connection, target.trial_id)
