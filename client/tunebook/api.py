@@ -1,9 +1,10 @@
 """A thin HTTP client: one request, one answer or one named error; retries are the caller's choice."""
 
+import contextlib
 import json as _json
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -59,55 +60,13 @@ class Api:
         json: object = None,
         params: Mapping[str, object] | None = None,
         headers: Mapping[str, str] | None = None,
-        token: str | None = None,
         timeout_seconds: float | None = None,
     ) -> Any:
         """The decoded JSON answer (None for 204). `path` is relative to /api/v1."""
-        content, media_type = self.fetch(
-            method,
-            path,
-            json=json,
-            params=params,
-            headers=headers,
-            token=token,
-            timeout_seconds=timeout_seconds,
-        )
-        if not content:
-            return None
-        try:
-            return _json.loads(content)
-        except ValueError:
-            raise Busy(
-                502, "not_tunebook", f"{self.url} answered {media_type or 'something'} that is not JSON."
-            ) from None
-
-    def fetch(
-        self,
-        method: str,
-        path: str,
-        *,
-        json: object = None,
-        params: Mapping[str, object] | None = None,
-        headers: Mapping[str, str] | None = None,
-        token: str | None = None,
-        timeout_seconds: float | None = None,
-    ) -> tuple[bytes, str]:
-        """(body, media type) of a successful answer, at most MAX_ANSWER_BYTES."""
         import httpx
 
-        bearer = self._token if token is None else token
-        sent = {"Accept": "application/json", **({"Authorization": f"Bearer {bearer}"} if bearer else {})}
-        body = None
-        if json is not None:
-            body = _json.dumps(json, separators=(",", ":"), allow_nan=False).encode()
-            sent["Content-Type"] = "application/json"
-        request = self._open().build_request(
-            method,
-            self.url + PREFIX + path,
-            content=body,
-            params={k: v for k, v in (params or {}).items() if v is not None} or None,  # type: ignore[misc]
-            headers={**sent, **(headers or {})},
-            timeout=timeout_seconds or self._timeout_seconds,
+        request = self._request(
+            method, path, json=json, params=params, headers=headers, timeout_seconds=timeout_seconds
         )
         deadline = time.monotonic() + 6 * (timeout_seconds or self._timeout_seconds)
         try:
@@ -118,9 +77,52 @@ class Api:
                 response.close()
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError) as error:
             raise Unreachable(f"No answer from {self.url}: {error or type(error).__name__}") from error
-        if response.is_success:
-            return content, response.headers.get("content-type", "")
-        raise _refusal(response, content)
+        if not response.is_success:
+            raise _refusal(response, content)
+        try:
+            return _json.loads(content) if content else None
+        except ValueError:
+            raise Busy(502, "not_tunebook", f"{self.url} answered something that is not JSON.") from None
+
+    def stream(self, path: str) -> Iterator[bytes]:
+        """The body of a long answer, piece by piece as it comes."""
+        import httpx
+
+        request = self._request("GET", path, headers={"Accept": "*/*"})
+        try:
+            response = self._open().send(request, stream=True)
+            with contextlib.closing(response):
+                if not response.is_success:
+                    raise _refusal(response, response.read())
+                yield from response.iter_bytes()
+        except (httpx.HTTPError, httpx.StreamError, OSError) as error:
+            raise Unreachable(f"The answer from {self.url} broke off: {error}") from error
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: object = None,
+        params: Mapping[str, object] | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout_seconds: float | None = None,
+    ) -> "httpx.Request":
+        sent = {"Accept": "application/json"}
+        if self._token:
+            sent["Authorization"] = f"Bearer {self._token}"
+        body = None
+        if json is not None:
+            body = _json.dumps(json, separators=(",", ":"), allow_nan=False).encode()
+            sent["Content-Type"] = "application/json"
+        return self._open().build_request(
+            method,
+            self.url + PREFIX + path,
+            content=body,
+            params={k: str(v) for k, v in (params or {}).items() if v is not None} or None,
+            headers={**sent, **(headers or {})},
+            timeout=timeout_seconds or self._timeout_seconds,
+        )
 
     def close(self) -> None:
         if self._client is not None:

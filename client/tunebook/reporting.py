@@ -4,7 +4,7 @@ import contextlib
 import shutil
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,8 @@ from tunebook.trial import log
 SEND_SECONDS = 1.0
 """Points of one second travel together."""
 MAX_WAIT_SECONDS = 30.0
+PIECES = 4096
+"""Sequence numbers kept for each batch: its first for all of it, the others for its records one by one."""
 FLUSH_SECONDS = 5.0
 """How long an exit may wait for the network."""
 
@@ -62,8 +64,7 @@ class Sender:
             return False
         series, refused = columns(batch), 0
         if series:
-            taken = self._post("report", {"sequence": self.spool.sequence, "series": series})
-            refused = 0 if taken else sum(record["type"] == "report" for record in batch)
+            refused = self._report(batch, series)
         for record in batch:
             if record["type"] == "checkpoint":
                 where = {"step": record["step"], "uri": record["path"], "metric": None}
@@ -74,6 +75,17 @@ class Sender:
         self.spool.commit()
         self.refused += refused
         return True
+
+    def _report(self, batch: Sequence[Record], series: Mapping[str, object]) -> int:
+        """How many records the server would not take: one wrong record does not cost the others."""
+        number = self.spool.sequence * PIECES
+        if self._post("report", {"sequence": number, "series": series}):
+            return 0
+        reports = [record for record in batch if record["type"] == "report"]
+        return sum(
+            not self._post("report", {"sequence": number + piece, "series": columns([record])})
+            for piece, record in enumerate(reports, start=1)
+        )
 
     def beat(self) -> None:
         """Raises Cancelled once the trial was cancelled, Fenced once it is somebody else's."""

@@ -1,0 +1,111 @@
+"""A study's TOML file, made ready for the API."""
+
+import datetime as dt
+import math
+import tomllib
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tunebook.api import Api
+from tunebook.errors import Invalid
+
+_JOB_KEYS = {"template", "command", "folder", "environment"}
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Raises Invalid, naming the line, for a file that is not TOML."""
+    try:
+        content: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise Invalid(400, "unreadable", f"{path} cannot be read: {error.strerror}.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise Invalid(400, "not_toml", f"{path} is not TOML: {error}.") from None
+    plain: dict[str, Any] = _plain(content)
+    return plain
+
+
+def create(api: Api, document: Mapping[str, Any], *, beside: Path) -> dict[str, Any]:
+    """Creates the study, with its project and job template where they are new; returns the API's study.
+
+    `beside` is the folder that the job's `folder` is relative to. Nothing is created when the document is
+    faulty: raises Invalid with every fault.
+    """
+    design = {key: value for key, value in document.items() if key != "project"}
+    project_name = document.get("project")
+    if not isinstance(project_name, str) or not project_name:
+        raise _fault("project", "project is missing", 'Name the project: project = "digits".')
+    template = _template(design.get("job"), beside)
+    if template is not None:
+        design["job"] = {"template": template["name"]}
+    _check(api, design)
+    project = _project(api, project_name)
+    if template is not None and "argv" in template:
+        api.post(f"/projects/{project['id']}/job-templates", template)
+    key = {"Idempotency-Key": uuid.uuid4().hex}
+    study: dict[str, Any] = api.post(f"/projects/{project['id']}/studies", design, headers=key)
+    return study
+
+
+def _template(job: object, beside: Path) -> dict[str, Any] | None:
+    """None for a study without a job; without `argv` for a template that is registered already."""
+    if job is None:
+        return None
+    if not isinstance(job, dict):
+        raise _fault("job", "job is not a table", "Write [job] with template and command.")
+    for key in sorted(job.keys() - _JOB_KEYS):
+        raise _fault(f"job.{key}", f"{key} is not known here", f"Known are {', '.join(sorted(_JOB_KEYS))}.")
+    name, command = job.get("template"), job.get("command")
+    if not isinstance(name, str) or not name:
+        raise _fault("job.template", "template is missing", "Name the job template.")
+    if command is None:
+        return {"name": name}
+    if not isinstance(command, list) or not command or not all(isinstance(word, str) for word in command):
+        remedy = 'Use one string for each word: command = ["python", "train.py"].'
+        raise _fault("job.command", "command is not a list of strings", remedy)
+    folder = (beside / str(job.get("folder", "."))).resolve()
+    if not folder.is_dir():
+        raise _fault("job.folder", f"{folder} is not a folder", "Name a folder, relative to this file.")
+    environment = job.get("environment", [])
+    return {"name": name, "argv": command, "folder": str(folder), "environment": environment}
+
+
+def _check(api: Api, design: Mapping[str, Any]) -> None:
+    answer = api.post("/studies:preview", {"document": design, "count": 1})
+    if answer.get("faults"):
+        count = len(answer["faults"])
+        detail = f"The study has {count} fault{'s' if count > 1 else ''}."
+        raise Invalid(422, "invalid", detail, {"faults": answer["faults"]})
+
+
+def _project(api: Api, name: str) -> dict[str, Any]:
+    cursor = None
+    while True:
+        page = api.get("/projects", params={"limit": 200, "cursor": cursor})
+        for project in page["items"]:
+            if project["name"] == name:
+                found: dict[str, Any] = project
+                return found
+        cursor = page["next"]
+        if cursor is None:
+            created: dict[str, Any] = api.post("/projects", {"name": name})
+            return created
+
+
+def _plain(value: Any) -> Any:
+    """TOML's dates, infinities and NaN as strings: the server then says which field they spoil."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, (dt.date, dt.time)):
+        return value.isoformat()
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value
+
+
+def _fault(field: str, problem: str, remedy: str) -> Invalid:
+    fault = {"field": field, "problem": problem, "remedy": remedy}
+    return Invalid(422, "invalid", "The study has 1 fault.", {"faults": [fault]})

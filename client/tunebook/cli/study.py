@@ -1,0 +1,134 @@
+"""`tunebook study …`: from a TOML file to a finished study."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from tunebook.api import Api
+from tunebook.cli import document, waiting
+from tunebook.cli.terminal import clean, table
+from tunebook.credentials import find
+from tunebook.errors import Conflict, NotFound
+
+
+def add_to(commands: Any, server: argparse.ArgumentParser) -> None:
+    verbs = commands.add_parser("study", help="create, watch and export studies").add_subparsers(
+        metavar="VERB", required=True
+    )
+
+    def add(name: str, run: Any, help_text: str) -> argparse.ArgumentParser:
+        parser: argparse.ArgumentParser = verbs.add_parser(
+            name, parents=[server], help=help_text, description=help_text
+        )
+        parser.set_defaults(run=run)
+        return parser
+
+    create = add("create", _create, "create the study of a TOML file; workers take its trials at once")
+    create.add_argument("file", type=Path)
+    start = add("run", _run, "create the study of a TOML file and, with --wait, watch it to its end")
+    start.add_argument("file", type=Path)
+    start.add_argument("--wait", action="store_true")
+    start.add_argument(
+        "--timeout", type=float, metavar="SECONDS", help="with --wait: exit with 3 after this long"
+    )
+    add("list", _list, "list studies, newest first")
+    add("show", _show, "show one study").add_argument("study", help="id or name")
+    add_wait = add("wait", _wait, "watch a study to its end; Ctrl-C leaves it running")
+    add_wait.add_argument("study", help="id or name")
+    add_wait.add_argument("--timeout", type=float, metavar="SECONDS", help="exit with 3 after this long")
+    export = add("export", _export, "write all trials as CSV or JSON Lines")
+    export.add_argument("study", help="id or name")
+    export.add_argument("--format", choices=("csv", "jsonl"), default="csv")
+    export.add_argument("--output", type=Path, help="a file instead of standard output")
+    for parser in (verbs.choices["list"], verbs.choices["show"]):
+        parser.add_argument("--json", action="store_true", help="the API's own answer")
+
+
+def connect(options: argparse.Namespace) -> Api:
+    credentials = find(options.url, data=options.data)
+    return Api(credentials.url, credentials.token, timeout_seconds=30.0)
+
+
+def _create(options: argparse.Namespace) -> int:
+    _created(connect(options), options.file)
+    return 0
+
+
+def _run(options: argparse.Namespace) -> int:
+    api = connect(options)
+    study = _created(api, options.file)
+    return waiting.wait(api, study["id"], timeout_seconds=options.timeout) if options.wait else 0
+
+
+def _created(api: Api, file: Path) -> dict[str, Any]:
+    study = document.create(api, document.load(file), beside=file.parent)
+    print(f'Study {study["id"]} "{clean(study["name"])}": {api.url}/studies/{study["id"]}', flush=True)
+    return study
+
+
+def _wait(options: argparse.Namespace) -> int:
+    api = connect(options)
+    return waiting.wait(api, find_study(api, options.study)["id"], timeout_seconds=options.timeout)
+
+
+def _list(options: argparse.Namespace) -> int:
+    studies: list[dict[str, Any]] = []
+    cursor, api = None, connect(options)
+    while cursor is not None or not studies:
+        page = api.get("/studies", params={"limit": 200, "cursor": cursor})
+        studies += page["items"]
+        cursor = page["next"]
+        if cursor is None:
+            break
+    if options.json:
+        print(json.dumps(studies, indent=1))
+    else:
+        rows = [(s["id"], s["state"], _trials(s), s["name"]) for s in studies]
+        print(table(("ID", "STATE", "TRIALS", "NAME"), rows))
+    return 0
+
+
+def _show(options: argparse.Namespace) -> int:
+    api = connect(options)
+    study = find_study(api, options.study)
+    print(json.dumps(study, indent=1) if options.json else waiting.summary(api, study))
+    return 0
+
+
+def _export(options: argparse.Namespace) -> int:
+    api = connect(options)
+    study = find_study(api, options.study)
+    pieces = api.stream(f"/studies/{study['id']}/export.{options.format}")
+    if options.output is None:
+        for piece in pieces:
+            sys.stdout.buffer.write(piece)
+        sys.stdout.buffer.flush()
+        return 0
+    part = options.output.with_name(f"{options.output.name}.part")
+    with part.open("wb") as file:
+        file.writelines(pieces)
+    part.replace(options.output)
+    return 0
+
+
+def find_study(api: Api, reference: str) -> dict[str, Any]:
+    """By id, or by a name that only one study has."""
+    study: dict[str, Any]
+    if reference.isdecimal():
+        study = api.get(f"/studies/{reference}")
+        return study
+    found = api.get(f"/studies?name={quote(reference, safe='')}&limit=2")["items"]
+    if not found:
+        raise NotFound(404, "not_found", f"No study is called {reference!r}.")
+    if len(found) > 1:
+        raise Conflict(409, "ambiguous", f"Several studies are called {reference!r}: use an id.")
+    study = found[0]
+    return study
+
+
+def _trials(study: dict[str, Any]) -> str:
+    ended = sum(study["counts"].get(state, 0) for state in waiting.ENDED)
+    return f"{ended}/{study['budget']}"
