@@ -1,0 +1,103 @@
+"""`tunebook worker`: takes trials on this host until it is told to stop."""
+
+import argparse
+import fcntl
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+from celery import signals
+from celery.worker import state as celery_state
+
+from tunebook.api import Api
+from tunebook.errors import Unauthenticated
+from tunebook_worker import app, leftovers, log, options
+from tunebook_worker.kernel import keep_private
+from tunebook_worker.options import Options, WrongOption
+from tunebook_worker.orders import Word
+from tunebook_worker.registration import Registration
+from tunebook_worker.slots import Closing, Slots
+
+ENDING_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
+
+
+def worker(argv: Sequence[str]) -> int:
+    """0 after a drain, 2 for a wrong option or token."""
+    parser = argparse.ArgumentParser(
+        prog="tunebook worker", description="Takes trials and runs them on this host."
+    )
+    parser.add_argument("--slots", type=int, help="trials at the same time; default: one per GPU, else one")
+    parser.add_argument("--name", help="unique among workers; default: the host's name")
+    arguments = parser.parse_args(list(argv))
+    try:
+        chosen = options.read(os.environ, slots=arguments.slots, name=arguments.name)
+        os.umask(0o077)
+        lock = hold(chosen.own_folder)
+    except WrongOption as error:
+        print(f"tunebook worker: {error}", file=sys.stderr)  # noqa: T201
+        return 2
+    log.configure()
+    keep_private()
+    try:
+        return run(chosen)
+    except Unauthenticated as error:
+        log.warn("the server does not accept this worker's token", detail=str(error))
+        return 2
+    finally:
+        os.close(lock)
+
+
+def hold(folder: Path) -> int:
+    """The lock on this worker's folder, until closed; raises WrongOption when another worker has it."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.pread(lock, 20, 0).decode(errors="replace").strip()
+        os.close(lock)
+        raise WrongOption(
+            f"a worker named {folder.name!r} already runs in {folder} (process {holder}); "
+            "stop it, or give this one another --name."
+        ) from None
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+    return lock
+
+
+def run(chosen: Options) -> int:
+    leftovers.clear(chosen.jobs_folder)
+    api = Api(chosen.url, chosen.token)
+    slots = Slots(chosen, api)
+    closing = Closing(slots)
+    registration = Registration(chosen, api, slots, drain=lambda: os.kill(os.getpid(), signal.SIGTERM))
+    registration.register()
+    celery = app.worker(app.make(chosen.broker_url, slots=chosen.slots, take=slots.take), chosen.name)
+    # Celery installs its own handlers while it starts: ours go over them, and cover the time before.
+    _handle_signals(closing)
+    signals.celeryd_after_setup.connect(lambda **_: _handle_signals(closing), weak=False)
+    signals.worker_ready.connect(lambda **_: _handle_signals(closing), weak=False)
+    closing.start()
+    registration.start()
+    celery.start()
+    registration.end()
+    return int(celery.exitcode or 0)
+
+
+def _handle_signals(closing: Closing) -> None:
+    """The first signal of a kind drains; a second of the same kind ends the jobs at once.
+
+    Ctrl-C in a terminal and the SIGTERM of a parent that saw it too must not add up.
+    """
+    seen: set[int] = set()
+
+    def end(number: int, frame: FrameType | None) -> None:
+        closing.words.put(Word.STOP if number in seen or number == signal.SIGQUIT else Word.DRAIN)
+        seen.add(number)
+        celery_state.should_stop = os.EX_OK
+
+    for number in ENDING_SIGNALS:
+        signal.signal(number, end)

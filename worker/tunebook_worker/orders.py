@@ -1,0 +1,132 @@
+"""What worker and supervisor say to each other, over two pipes.
+
+Worker → supervisor (stdin): a line with the order, then a word a line; the pipe's end means the worker died.
+Supervisor → worker (stdout): a line twice a second while all is well; `session N` names the job's session.
+The order goes through a pipe because argv and environment can be read by others of the same user.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import IO, Any
+
+ORDER_LIMIT_BYTES = 64 << 20
+ALIVE = b"alive\n"
+
+
+class Word(StrEnum):
+    DRAIN = "drain"
+    """End the job gently, then give the trial back."""
+    STOP = "stop"
+    """The same, at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    claim: dict[str, Any]
+    """The answer to :claim, as the server sent it."""
+    url: str
+    folder: str
+    """This attempt's own folder (`JobFolder`)."""
+    checkpoint_folder: str
+    claimed_at: float
+    """`boot_seconds()` before the claim was sent: the server's lease cannot have begun earlier."""
+    grace_seconds: float
+    gpu: str | None = None
+    salvage: str = ""
+    """Not empty: an earlier supervisor of this attempt died, so. Deliver what it left; start nothing."""
+
+    @property
+    def trial_id(self) -> int:
+        return int(self.claim["trial"]["id"])
+
+    @property
+    def epoch(self) -> int:
+        return int(self.claim["epoch"])
+
+    def line(self) -> bytes:
+        return json.dumps(asdict(self)).encode() + b"\n"
+
+
+def receive(pipe: IO[bytes]) -> Order:
+    """Raises EOFError when the worker ended before it had said everything."""
+    line = pipe.readline(ORDER_LIMIT_BYTES)
+    if not line.endswith(b"\n"):
+        raise EOFError("the order is incomplete")
+    return Order(**json.loads(line))
+
+
+def session_line(session: int) -> bytes:
+    return b"session %d\n" % session
+
+
+def read_session(line: bytes) -> int | None:
+    word, _, number = line.strip().partition(b" ")
+    return int(number) if word == b"session" and number.isdigit() else None
+
+
+@dataclass(frozen=True, slots=True)
+class JobFolder:
+    """DATA/workers/<name>/jobs/<trial>-<epoch>: what one attempt leaves on disk until it is acknowledged."""
+
+    path: Path
+
+    @property
+    def job_file(self) -> Path:
+        """TUNEBOOK_JOB; its path, in a process's environment, is also how we know a job's processes again."""
+        return self.path / "job.json"
+
+    @property
+    def events(self) -> Path:
+        """The spool that the SDK writes inside the job."""
+        return self.path / "events"
+
+    @property
+    def points(self) -> Path:
+        """The spool of JSON lines found on stdout."""
+        return self.path / "points"
+
+    @property
+    def log(self) -> Path:
+        """The spool of stdout and stderr."""
+        return self.path / "log"
+
+    @property
+    def started(self) -> Path:
+        """Who runs here, for the next worker after a crash."""
+        return self.path / "started.json"
+
+    def prepare(self, order: Order) -> None:
+        """Creates everything, private to this user."""
+        for folder in (self.path, self.events, Path(order.checkpoint_folder)):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.job_file.touch(mode=0o600)
+        self.job_file.write_text(json.dumps(_job(order, self)))
+
+
+def _job(order: Order, folder: JobFolder) -> dict[str, Any]:
+    """What `tunebook.current_trial()` reads; nothing in it is secret."""
+    claim, trial = order.claim, order.claim["trial"]
+    return {
+        "trial_id": order.trial_id,
+        "number": trial["number"],
+        "epoch": order.epoch,
+        "study": claim["study"]["name"],
+        "project": claim["project"]["name"],
+        "parameters": trial["parameters"],
+        "seed": trial["seed"],
+        "objective": claim.get("objective"),
+        "checkpoint_folder": order.checkpoint_folder,
+        "resume": _resume(claim),
+        "spool": str(folder.events),
+        "socket": None,
+    }
+
+
+def _resume(claim: dict[str, Any]) -> dict[str, Any] | None:
+    """None when the checkpoint is not on this host: the job starts over, and its points replace the old."""
+    resume = claim.get("resume")
+    if not resume or not Path(resume["uri"]).exists():
+        return None
+    return {"step": resume["step"], "uri": resume["uri"]}

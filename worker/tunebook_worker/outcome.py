@@ -1,0 +1,71 @@
+"""How an attempt ended, in the server's words."""
+
+import signal
+from dataclasses import dataclass, replace
+
+from tunebook import INFEASIBLE_EXIT_CODE
+
+REASON_LIMIT = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """`verb` "finish" ends the attempt in `state`; "release" gives the trial back, and charges nothing."""
+
+    verb: str
+    state: str = ""
+    reason: str = ""
+    exit_status: int | None = None
+
+    def told_infeasible(self, reason: str) -> "Outcome":
+        """The job said so itself: that holds whatever its launcher made of the exit code."""
+        if self.verb != "finish" or self.state == "stopped":
+            return self
+        return replace(self, state="infeasible", reason=clean(reason))
+
+    def body(self) -> dict[str, object]:
+        if self.verb == "release":
+            return {"reason": self.reason}
+        return {"state": self.state, "reason": self.reason, "exit_status": self.exit_status}
+
+
+def failed(reason: str, exit_status: int | None = None) -> Outcome:
+    return Outcome("finish", "failed", clean(reason), exit_status)
+
+
+def stopped(exit_status: int | None) -> Outcome:
+    return Outcome("finish", "stopped", "cancelled", exit_status)
+
+
+def released(reason: str) -> Outcome:
+    return Outcome("release", reason=reason)
+
+
+def of_exit(status: int, last_words: str = "") -> Outcome:
+    """`status` as subprocess gives it: negative for a signal. `last_words`: the last line on stderr."""
+    if status == 0:
+        return Outcome("finish", "completed", exit_status=0)
+    if status == INFEASIBLE_EXIT_CODE:
+        reason = f"The job ended with exit code {status}: infeasible."
+        return Outcome("finish", "infeasible", reason, status)
+    said = f": {last_words}" if last_words else "."
+    return failed(f"The job {exit_words(status)}{said}", status)
+
+
+def exit_words(status: int) -> str:
+    if status < 0:
+        return f"was killed by {_signal_name(-status)}"
+    return f"ended with exit code {status}"
+
+
+def clean(text: str) -> str:
+    """One line without control characters, short enough for a table."""
+    line = "".join(c if c.isprintable() else " " for c in text)
+    return " ".join(line.split())[:REASON_LIMIT]
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

@@ -1,0 +1,64 @@
+"""The worker's own row at the server: registered at start, seen every beat, stopped at the end."""
+
+import importlib.metadata
+import socket
+import threading
+from collections.abc import Callable
+
+from tunebook.api import Api, full_jitter
+from tunebook.errors import ApiError, NotFound, Unauthenticated, Unreachable
+from tunebook_worker.log import note, warn
+from tunebook_worker.options import Options
+from tunebook_worker.slots import Slots
+
+
+class Registration(threading.Thread):
+    def __init__(self, options: Options, api: Api, slots: Slots, *, drain: Callable[[], None]) -> None:
+        super().__init__(name="registration", daemon=True)
+        self._options, self._api, self._slots, self._drain = options, api, slots, drain
+        self._ended = threading.Event()
+        self.worker_id = 0
+
+    def register(self) -> None:
+        """Waits for the server as long as it takes; raises Unauthenticated when the token is wrong."""
+        attempt = 0
+        while True:
+            try:
+                self.worker_id = int(self._api.post("/workers:register", self._card())["id"])
+                note(
+                    "registered", worker_id=self.worker_id, name=self._options.name, slots=self._options.slots
+                )
+                return
+            except (ApiError, Unreachable) as error:
+                if isinstance(error, Unauthenticated) and not error.code.startswith("http_"):
+                    raise
+                warn("the server does not register us yet", detail=str(error))
+            self._ended.wait(full_jitter(attempt, cap=5.0))
+            attempt += 1
+
+    def run(self) -> None:
+        while not self._ended.wait(self._options.beat_seconds):
+            try:
+                answer = self._api.post(f"/workers/{self.worker_id}:beat", {"running": self._slots.running()})
+                if answer.get("drain"):
+                    self._drain()
+            except NotFound:
+                self.register()
+            except (ApiError, Unreachable) as error:
+                warn("beat failed", detail=str(error))
+
+    def end(self) -> None:
+        self._ended.set()
+        try:
+            self._api.post(f"/workers/{self.worker_id}:stopped", timeout_seconds=2.0)
+        except (ApiError, Unreachable) as error:
+            warn("the server was not told that we stop", detail=str(error))
+
+    def _card(self) -> dict[str, object]:
+        return {
+            "name": self._options.name,
+            "host": socket.gethostname(),
+            "slots": self._options.slots,
+            "labels": {"gpus": ",".join(self._options.gpus)} if self._options.gpus else {},
+            "version": importlib.metadata.version("tunebook"),
+        }

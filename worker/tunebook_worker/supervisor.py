@@ -1,0 +1,286 @@
+"""One attempt at one trial, from claim to acknowledged end: `python -m tunebook_worker.supervisor`.
+
+The order comes on stdin. Events (the job's end, a cancel, a lost lease, a drain, the worker's death) arrive
+in one queue, and `Supervision` alone decides what follows from them.
+"""
+
+import contextlib
+import os
+import queue
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+from pathlib import Path
+from types import FrameType
+
+from tunebook.api import Api
+from tunebook_worker import launch, log, orders, outcome
+from tunebook_worker.beats import Beats
+from tunebook_worker.capture import Capture
+from tunebook_worker.clock import boot_seconds
+from tunebook_worker.delivery import Delivery
+from tunebook_worker.kernel import adopt_orphans, keep_private, reap_adopted
+from tunebook_worker.orders import JobFolder, Order, Word
+from tunebook_worker.outcome import Outcome
+from tunebook_worker.tree import Tree
+
+TICK_SECONDS = 0.5
+LAST_WORDS_SECONDS = 5.0
+"""How long an orphaned or hurried supervisor may still talk to the server."""
+AFTERMATH_SECONDS = 2.0
+"""For what a job leaves running when its first process has ended."""
+
+
+class Kind(StrEnum):
+    EXITED = "exited"
+    CANCELLED = "cancelled"
+    DRAINING = "draining"
+    STOPPING = "stopping"
+    ORPHANED = "orphaned"
+    FENCED = "fenced"
+
+
+class Cause(IntEnum):
+    """Why the job is being ended; a higher one overrides a lower one."""
+
+    NONE = 0
+    DRAINED = 1
+    CANCELLED = 2
+    ORPHANED = 3
+    FENCED = 4
+
+
+class Status(IntEnum):
+    """The supervisor's own exit status; anything else means that it died."""
+
+    ACKNOWLEDGED = 0
+    KEPT = 3
+    """The server has not acknowledged the end; what was recorded stays in the job folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    kind: Kind
+    detail: str = ""
+
+
+class Events:
+    """The queue, as the threads and signal handlers that fill it see it."""
+
+    def __init__(self) -> None:
+        self._queue: queue.SimpleQueue[Event] = queue.SimpleQueue()  # safe inside signal handlers
+        self._signals = 0
+
+    def next(self, within_seconds: float) -> Event | None:
+        try:
+            return self._queue.get(timeout=within_seconds)
+        except queue.Empty:
+            return None
+
+    def watch(self, job_pid: int) -> None:
+        """Blocks until the job has ended, but does not collect it: its number is not given away before."""
+        os.waitid(os.P_PID, job_pid, os.WEXITED | os.WNOWAIT)
+        self._queue.put(Event(Kind.EXITED))
+
+    def cancelled(self) -> None:
+        self._queue.put(Event(Kind.CANCELLED))
+
+    def fenced(self, reason: str) -> None:
+        self._queue.put(Event(Kind.FENCED, reason))
+
+    def signalled(self, number: int, frame: FrameType | None) -> None:
+        """Somebody ends this very process: the first time gently, as a drain; then at once."""
+        self._queue.put(Event(Kind.STOPPING if self._signals else Kind.DRAINING))
+        self._signals += 1
+
+    def listen(self) -> None:
+        """Reads the worker's words until its pipe ends."""
+        kinds = {Word.DRAIN.value: Kind.DRAINING, Word.STOP.value: Kind.STOPPING}
+        for line in sys.stdin.buffer:
+            kind = kinds.get(line.decode(errors="replace").strip())
+            if kind is not None:
+                self._queue.put(Event(kind))
+        self._queue.put(Event(Kind.ORPHANED))
+
+
+class Supervision:
+    def __init__(self, order: Order) -> None:
+        self.order = order
+        self.folder = JobFolder(Path(order.folder))
+        self.tree = Tree(self.folder.job_file, adopting=True)
+        self.events = Events()
+        self.cause = Cause.NONE
+        self.kill_at: float | None = None
+        api = Api(order.url, str(order.claim["token"]))
+        self.beats = Beats(api, order, listener=self.events)
+        self.delivery = Delivery(api, order, folder=self.folder, listener=self.events)
+        self.fence_seconds = float(order.claim["fence_seconds"])
+        self.patience_seconds: float | None = None
+        """How long the end may take to be acknowledged; None: as long as it takes."""
+
+    def run(self) -> Status:
+        job: subprocess.Popen[bytes] | None = None
+        if self.beats.silent_seconds() >= self.fence_seconds:
+            return Status.KEPT  # this process slept through its lease
+        try:
+            self.folder.prepare(self.order)
+            if not self.order.salvage:
+                job = self._launch()
+            ending = outcome.failed(self.order.salvage)
+        except (launch.LaunchFailed, OSError) as error:
+            ending = outcome.failed(str(error))
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self.events.signalled)
+        for thread in (threading.Thread(target=self.events.listen, daemon=True), self.beats, self.delivery):
+            thread.start()
+        if job is not None:
+            ending = self._train(job)
+        return self._settle(ending)
+
+    def _launch(self) -> subprocess.Popen[bytes]:
+        template = self.order.claim["template"]
+        if not template:
+            raise launch.LaunchFailed("The study names no job template, so there is nothing to start.")
+        argv = launch.words(template["argv"], self.order.claim["trial"]["parameters"])
+        environment = launch.surroundings(
+            template["environment"], os.environ, job_file=self.folder.job_file, gpu=self.order.gpu
+        )
+        job = launch.start(argv, folder=template["folder"], environment=environment)
+        self.tree.session = job.pid
+        _say(orders.session_line(job.pid))
+        captured = {"cuda_visible_devices": self.order.gpu} if self.order.gpu is not None else {}
+        self.delivery.announce(captured, socket.gethostname())
+        return job
+
+    def _train(self, job: subprocess.Popen[bytes]) -> Outcome:
+        """Until the job's processes are gone and all they said is in the spools."""
+        assert job.stdout is not None
+        assert job.stderr is not None
+        capture = Capture(self.folder, job.stdout, job.stderr)
+        threading.Thread(target=self.events.watch, args=(job.pid,), daemon=True).start()
+        event: Event | None = None
+        while event is None or event.kind is not Kind.EXITED:
+            event = self._tick(job.pid)
+            self._react(event)
+        exit_status = job.wait()
+        self._end_rest()
+        capture.close(LAST_WORDS_SECONDS)
+        return self._judge(exit_status, capture.last_words)
+
+    def _tick(self, job_pid: int | None) -> Event | None:
+        """The next event, or None after a moment: the time to look at the clocks."""
+        _say(orders.ALIVE)
+        reap_adopted(except_pid=job_pid)
+        if self.beats.silent_seconds() >= self.fence_seconds and self.cause < Cause.FENCED:
+            return Event(Kind.FENCED, f"no answer to a heartbeat for {self.fence_seconds:g} s")
+        if self.kill_at is not None and boot_seconds() >= self.kill_at:
+            self.tree.signal(signal.SIGKILL)
+        return self.events.next(TICK_SECONDS)
+
+    def _react(self, event: Event | None) -> None:
+        """While something of the job still runs."""
+        self._hurry(event)
+        match event:
+            case Event(Kind.FENCED, detail=reason):
+                log.warn("fenced off", trial_id=self.order.trial_id, epoch=self.order.epoch, reason=reason)
+                self._end_job(Cause.FENCED, grace_seconds=0.0)
+            case Event(Kind.ORPHANED):
+                self._end_job(Cause.ORPHANED, grace_seconds=0.0)
+            case Event(Kind.CANCELLED):
+                self._end_job(Cause.CANCELLED, self.order.grace_seconds)
+            case Event(Kind.DRAINING):
+                self._end_job(Cause.DRAINED, self.order.grace_seconds)
+            case Event(Kind.STOPPING):
+                self._end_job(Cause.DRAINED, grace_seconds=0.0)
+
+    def _hurry(self, event: Event | None) -> None:
+        """A worker that shuts down, or has died, cannot wait for the server for ever."""
+        if event is None or event.kind not in {Kind.DRAINING, Kind.STOPPING, Kind.ORPHANED}:
+            return
+        seconds = self.order.grace_seconds if event.kind is Kind.DRAINING else LAST_WORDS_SECONDS
+        if self.patience_seconds is None or seconds < self.patience_seconds:
+            self.patience_seconds = seconds
+
+    def _end_job(self, cause: Cause, grace_seconds: float) -> None:
+        """SIGTERM for the first process, which knows its children; SIGKILL for all after the grace."""
+        until = boot_seconds() + grace_seconds
+        first = self.kill_at is None
+        self.kill_at = until if self.kill_at is None else min(self.kill_at, until)
+        self.cause = max(self.cause, cause)
+        if grace_seconds <= 0:
+            self.tree.signal(signal.SIGKILL)
+        elif first and self.tree.session is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.tree.session, signal.SIGTERM)
+
+    def _end_rest(self) -> None:
+        """What still runs after the first process: a moment to end by itself, unless time is up already."""
+        if self.kill_at is None:
+            self.kill_at = boot_seconds() + AFTERMATH_SECONDS
+        if self.kill_at > boot_seconds() and self.tree.signal(signal.SIGTERM):
+            while self.kill_at > boot_seconds() and not self.tree.is_gone(within_seconds=TICK_SECONDS):
+                self._react(self._tick(job_pid=None))
+        if not self.tree.kill():
+            log.warn("processes survive SIGKILL", pids=[p.pid for p in self.tree.members()])
+
+    def _judge(self, exit_status: int, last_words: str) -> Outcome:
+        match self.cause:
+            case Cause.CANCELLED:
+                return outcome.stopped(exit_status)
+            case Cause.DRAINED:
+                return outcome.released("The worker is shutting down.")
+            case Cause.ORPHANED:
+                return outcome.failed("The worker died while the trial was running.")
+        return outcome.of_exit(exit_status, last_words)
+
+    def _settle(self, ending: Outcome) -> Status:
+        """Delivers everything, however long the server is away, unless the trial or the worker is lost."""
+        if self.cause is Cause.FENCED:
+            return Status.KEPT
+        self.delivery.conclude(ending)
+        while self.delivery.is_alive():
+            if self.patience_seconds is not None:
+                self.delivery.give_up_after(self.patience_seconds)
+            _say(orders.ALIVE)
+            self._hurry(self.events.next(TICK_SECONDS / 10))
+        self.beats.end()
+        if self.delivery.acknowledged:
+            shutil.rmtree(self.folder.path, ignore_errors=True)
+            return Status.ACKNOWLEDGED
+        if not self.delivery.over:
+            raise RuntimeError("the delivery thread failed")
+        return Status.KEPT
+
+
+def _say(line: bytes) -> None:
+    """To the worker; when it is gone or deaf, that shows elsewhere."""
+    with contextlib.suppress(OSError):
+        os.write(sys.__stdout__.fileno(), line)  # type: ignore[union-attr]
+
+
+def main() -> int:
+    os.umask(0o077)
+    log.configure()
+    keep_private()
+    adopt_orphans()
+    os.set_blocking(sys.__stdout__.fileno(), False)  # type: ignore[union-attr]
+    try:
+        order = orders.receive(sys.stdin.buffer)
+    except EOFError:
+        return Status.KEPT
+    supervision = Supervision(order)
+    try:
+        return supervision.run()
+    except BaseException:
+        log.crash("the supervisor failed", trial_id=order.trial_id)
+        supervision.tree.kill()
+        raise
+
+
+if __name__ == "__main__":
+    sys.exit(main())
