@@ -77,8 +77,7 @@ class Delivery(threading.Thread):
 
     def run(self) -> None:
         try:
-            if self._started is not None:
-                self._post("start", self._started)
+            self._announce()
             while not self.acknowledged:
                 self._send()
         except _Over:
@@ -98,6 +97,13 @@ class Delivery(threading.Thread):
         if not more and not concluding:
             self._pause(SEND_SECONDS)
 
+    def _announce(self) -> None:
+        try:
+            if self._started is not None:
+                self._post("start", self._started)
+        except _Refused as error:
+            warn("the server refused the start", trial=self._trial, detail=str(error))
+
     def _conclude(self) -> None:
         assert self._outcome is not None
         lost = sum(spool.finish() + spool.dropped for spool in (self._events, self._points, self._log))
@@ -107,7 +113,8 @@ class Delivery(threading.Thread):
         if self._infeasible is not None:
             outcome = outcome.told_infeasible(self._infeasible)
         try:
-            self._post(outcome.verb, outcome.body())
+            if outcome.verb != "leave":
+                self._post(outcome.verb, outcome.body())
         except _Refused as error:
             warn("the outcome was refused", trial=self._trial, verb=outcome.verb, detail=str(error))
             raise _Over from error

@@ -51,7 +51,7 @@ def _value(value: object) -> Value | None:
     try:
         return encode(float(value))
     except OverflowError:
-        return encode(math.copysign(math.inf, value))
+        return encode(math.inf if value > 0 else -math.inf)
 
 
 def _is_name(name: str) -> bool:

@@ -10,7 +10,8 @@ REASON_LIMIT = 500
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """`verb` "finish" ends the attempt in `state`; "release" gives the trial back, and charges nothing."""
+    """`verb` "finish" ends the attempt in `state`; "release" gives the trial back, uncharged; "leave"
+    says nothing, and the lease runs out."""
 
     verb: str
     state: str = ""
@@ -39,6 +40,11 @@ def stopped(exit_status: int | None) -> Outcome:
 
 def released(reason: str) -> Outcome:
     return Outcome("release", reason=reason)
+
+
+def left() -> Outcome:
+    """The worker died: the server counts such attempts as lost, to find trials that kill their workers."""
+    return Outcome("leave")
 
 
 def of_exit(status: int, last_words: str = "") -> Outcome:

@@ -6,17 +6,14 @@ in one queue, and `Supervision` alone decides what follows from them.
 
 import contextlib
 import os
-import queue
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import threading
-from dataclasses import dataclass
-from enum import IntEnum, StrEnum
+from enum import IntEnum
 from pathlib import Path
-from types import FrameType
 
 from tunebook.api import Api
 from tunebook_worker import launch, log, orders, outcome
@@ -24,8 +21,9 @@ from tunebook_worker.beats import Beats
 from tunebook_worker.capture import Capture
 from tunebook_worker.clock import boot_seconds
 from tunebook_worker.delivery import Delivery
+from tunebook_worker.events import Event, Events, Kind
 from tunebook_worker.kernel import adopt_orphans, keep_private, reap_adopted
-from tunebook_worker.orders import JobFolder, Order, Word
+from tunebook_worker.orders import JobFolder, Order
 from tunebook_worker.outcome import Outcome
 from tunebook_worker.tree import Tree
 
@@ -34,15 +32,6 @@ LAST_WORDS_SECONDS = 5.0
 """How long an orphaned or hurried supervisor may still talk to the server."""
 AFTERMATH_SECONDS = 2.0
 """For what a job leaves running when its first process has ended."""
-
-
-class Kind(StrEnum):
-    EXITED = "exited"
-    CANCELLED = "cancelled"
-    DRAINING = "draining"
-    STOPPING = "stopping"
-    ORPHANED = "orphaned"
-    FENCED = "fenced"
 
 
 class Cause(IntEnum):
@@ -61,51 +50,6 @@ class Status(IntEnum):
     ACKNOWLEDGED = 0
     KEPT = 3
     """The server has not acknowledged the end; what was recorded stays in the job folder."""
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    kind: Kind
-    detail: str = ""
-
-
-class Events:
-    """The queue, as the threads and signal handlers that fill it see it."""
-
-    def __init__(self) -> None:
-        self._queue: queue.SimpleQueue[Event] = queue.SimpleQueue()  # safe inside signal handlers
-        self._signals = 0
-
-    def next(self, within_seconds: float) -> Event | None:
-        try:
-            return self._queue.get(timeout=within_seconds)
-        except queue.Empty:
-            return None
-
-    def watch(self, job_pid: int) -> None:
-        """Blocks until the job has ended, but does not collect it: its number is not given away before."""
-        os.waitid(os.P_PID, job_pid, os.WEXITED | os.WNOWAIT)
-        self._queue.put(Event(Kind.EXITED))
-
-    def cancelled(self) -> None:
-        self._queue.put(Event(Kind.CANCELLED))
-
-    def fenced(self, reason: str) -> None:
-        self._queue.put(Event(Kind.FENCED, reason))
-
-    def signalled(self, number: int, frame: FrameType | None) -> None:
-        """Somebody ends this very process: the first time gently, as a drain; then at once."""
-        self._queue.put(Event(Kind.STOPPING if self._signals else Kind.DRAINING))
-        self._signals += 1
-
-    def listen(self) -> None:
-        """Reads the worker's words until its pipe ends."""
-        kinds = {Word.DRAIN.value: Kind.DRAINING, Word.STOP.value: Kind.STOPPING}
-        for line in sys.stdin.buffer:
-            kind = kinds.get(line.decode(errors="replace").strip())
-            if kind is not None:
-                self._queue.put(Event(kind))
-        self._queue.put(Event(Kind.ORPHANED))
 
 
 class Supervision:
@@ -167,12 +111,12 @@ class Supervision:
         while event is None or event.kind is not Kind.EXITED:
             event = self._tick(job.pid)
             self._react(event)
-        exit_status = job.wait()
+        exit_status, cause = job.wait(), self.cause
         self._end_rest()
         capture.close(LAST_WORDS_SECONDS)
-        return self._judge(exit_status, capture.last_words)
+        return _judge(cause, exit_status, capture.last_words)
 
-    def _tick(self, job_pid: int | None) -> Event | None:
+    def _tick(self, job_pid: int | None, within_seconds: float = TICK_SECONDS) -> Event | None:
         """The next event, or None after a moment: the time to look at the clocks."""
         _say(orders.ALIVE)
         reap_adopted(except_pid=job_pid)
@@ -180,7 +124,7 @@ class Supervision:
             return Event(Kind.FENCED, f"no answer to a heartbeat for {self.fence_seconds:g} s")
         if self.kill_at is not None and boot_seconds() >= self.kill_at:
             self.tree.signal(signal.SIGKILL)
-        return self.events.next(TICK_SECONDS)
+        return self.events.next(within_seconds)
 
     def _react(self, event: Event | None) -> None:
         """While something of the job still runs."""
@@ -223,20 +167,10 @@ class Supervision:
         if self.kill_at is None:
             self.kill_at = boot_seconds() + AFTERMATH_SECONDS
         if self.kill_at > boot_seconds() and self.tree.signal(signal.SIGTERM):
-            while self.kill_at > boot_seconds() and not self.tree.is_gone(within_seconds=TICK_SECONDS):
-                self._react(self._tick(job_pid=None))
+            while self.kill_at > boot_seconds() and not self.tree.is_gone(within_seconds=TICK_SECONDS / 2):
+                self._react(self._tick(job_pid=None, within_seconds=0.0))
         if not self.tree.kill():
             log.warn("processes survive SIGKILL", pids=[p.pid for p in self.tree.members()])
-
-    def _judge(self, exit_status: int, last_words: str) -> Outcome:
-        match self.cause:
-            case Cause.CANCELLED:
-                return outcome.stopped(exit_status)
-            case Cause.DRAINED:
-                return outcome.released("The worker is shutting down.")
-            case Cause.ORPHANED:
-                return outcome.failed("The worker died while the trial was running.")
-        return outcome.of_exit(exit_status, last_words)
 
     def _settle(self, ending: Outcome) -> Status:
         """Delivers everything, however long the server is away, unless the trial or the worker is lost."""
@@ -255,6 +189,18 @@ class Supervision:
         if not self.delivery.over:
             raise RuntimeError("the delivery thread failed")
         return Status.KEPT
+
+
+def _judge(cause: Cause, exit_status: int, last_words: str) -> Outcome:
+    """`cause`: why the job was being ended when its first process ended."""
+    match cause:
+        case Cause.CANCELLED:
+            return outcome.stopped(exit_status)
+        case Cause.DRAINED:
+            return outcome.released("The worker is shutting down.")
+        case Cause.ORPHANED:
+            return outcome.left()
+    return outcome.of_exit(exit_status, last_words)
 
 
 def _say(line: bytes) -> None:

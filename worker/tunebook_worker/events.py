@@ -1,0 +1,64 @@
+"""What can happen while a supervisor watches its job, in one queue."""
+
+import os
+import queue
+import sys
+from dataclasses import dataclass
+from enum import StrEnum
+from types import FrameType
+
+from tunebook_worker.orders import Word
+
+
+class Kind(StrEnum):
+    EXITED = "exited"
+    CANCELLED = "cancelled"
+    DRAINING = "draining"
+    STOPPING = "stopping"
+    ORPHANED = "orphaned"
+    FENCED = "fenced"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    kind: Kind
+    detail: str = ""
+
+
+class Events:
+    """The queue, as the threads and signal handlers that fill it see it."""
+
+    def __init__(self) -> None:
+        self._queue: queue.SimpleQueue[Event] = queue.SimpleQueue()  # safe inside signal handlers
+        self._signals = 0
+
+    def next(self, within_seconds: float) -> Event | None:
+        try:
+            return self._queue.get(timeout=max(within_seconds, 0.0))
+        except queue.Empty:
+            return None
+
+    def watch(self, job_pid: int) -> None:
+        """Blocks until the job has ended, but does not collect it: its number is not given away before."""
+        os.waitid(os.P_PID, job_pid, os.WEXITED | os.WNOWAIT)
+        self._queue.put(Event(Kind.EXITED))
+
+    def cancelled(self) -> None:
+        self._queue.put(Event(Kind.CANCELLED))
+
+    def fenced(self, reason: str) -> None:
+        self._queue.put(Event(Kind.FENCED, reason))
+
+    def signalled(self, number: int, frame: FrameType | None) -> None:
+        """Somebody ends this very process: the first time gently, as a drain; then at once."""
+        self._queue.put(Event(Kind.STOPPING if self._signals else Kind.DRAINING))
+        self._signals += 1
+
+    def listen(self) -> None:
+        """Reads the worker's words until its pipe ends."""
+        kinds = {Word.DRAIN.value: Kind.DRAINING, Word.STOP.value: Kind.STOPPING}
+        for line in sys.stdin.buffer:
+            kind = kinds.get(line.decode(errors="replace").strip())
+            if kind is not None:
+                self._queue.put(Event(kind))
+        self._queue.put(Event(Kind.ORPHANED))
