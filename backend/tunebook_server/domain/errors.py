@@ -10,7 +10,8 @@ TunebookError
  ├─ Stale            If-Match names an older revision
  ├─ Unauthenticated  no valid credential
  ├─ Forbidden        a valid credential without this right
- └─ Limited          too many tries: wait `retry_after_seconds`
+ ├─ Limited          too many tries: wait `retry_after_seconds`
+ └─ Unavailable      the database is away, busy or full: the same request may work later
 """
 
 from dataclasses import dataclass
@@ -82,4 +83,13 @@ class Limited(TunebookError):
 
     def __init__(self, message: str, *, retry_after_seconds: float) -> None:
         super().__init__(message, remedy=f"Wait {retry_after_seconds:.0f} s and try again.")
+        self.retry_after_seconds = retry_after_seconds
+
+
+class Unavailable(TunebookError):
+    """`code`: unavailable, busy or storage_full."""
+
+    def __init__(self, message: str, *, code: str = "unavailable", retry_after_seconds: float = 1.0) -> None:
+        super().__init__(message, remedy="Send the same request again later.")
+        self.code = code
         self.retry_after_seconds = retry_after_seconds

@@ -1,0 +1,49 @@
+"""The application, put together."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+from anyio.to_thread import current_default_thread_limiter
+from fastapi import FastAPI
+
+from tunebook_server.api import problems
+from tunebook_server.api.access import cookie_name
+from tunebook_server.api.router import router
+from tunebook_server.app.body_limit import BodyLimit
+from tunebook_server.app.envelope import Envelope
+from tunebook_server.app.gate import Gate
+from tunebook_server.settings import Settings
+from tunebook_server.storage.engine import POOL_SIZE, Engine
+
+
+def create_app(engine: Engine, settings: Settings) -> FastAPI:
+    """The API, the pages and the static files on one engine."""
+    app = FastAPI(
+        title="Tunebook",
+        version="1",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        lifespan=_lifespan,
+    )
+    secure = settings.public_url.startswith("https://")
+    app.state.engine = engine
+    app.state.settings = settings
+    app.state.secure = secure
+    app.state.cookie_name = cookie_name(secure=secure, port=settings.port)
+    app.state.keyed_requests = anyio.CapacityLimiter(POOL_SIZE // 2)
+    problems.install(app)
+    app.include_router(router)
+    # The last one added is the outermost.
+    app.add_middleware(BodyLimit)
+    app.add_middleware(Gate, settings=settings, cookie_name=app.state.cookie_name)
+    app.add_middleware(Envelope, secure=secure)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    # A thread without a connection could only wait for one.
+    current_default_thread_limiter().total_tokens = POOL_SIZE
+    yield

@@ -1,0 +1,65 @@
+"""The server as a process."""
+
+import ipaddress
+
+import structlog
+import uvicorn
+
+from tunebook_server.app import logs
+from tunebook_server.app.factory import create_app
+from tunebook_server.settings import Settings
+from tunebook_server.settings import settings as read_settings
+from tunebook_server.storage.engine import connect
+
+STOP_SECONDS = 8
+"""For requests under way at a SIGTERM; what is left of 10 s is for closing."""
+
+log = structlog.get_logger()
+
+
+class UnsafeAddress(Exception):
+    """The server would be open to the network without TLS."""
+
+
+def serve() -> None:
+    """Serves until a signal says stop; settings come from the environment."""
+    settings = read_settings()
+    refuse_unsafe_address(settings)
+    logs.configure()
+    engine = connect(settings.database_url.get_secret_value())
+    app = create_app(engine, settings)
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,  # X-Forwarded-* from a peer that nobody declared is a lie
+        timeout_graceful_shutdown=STOP_SECONDS,
+        backlog=2048,
+    )
+    log.info("serving", address=settings.address)
+    uvicorn.Server(config).run()
+    engine.dispose()
+
+
+def refuse_unsafe_address(settings: Settings) -> None:
+    """Raises UnsafeAddress for a listener beyond this machine whose public address is not https."""
+    if not _is_loopback(settings.host) and not settings.public_url.startswith("https://"):
+        raise UnsafeAddress(
+            f"{settings.host} can be reached from other machines: put a TLS proxy in front and name its "
+            "address in TUNEBOOK_PUBLIC_URL (https://…), or listen on 127.0.0.1."
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
