@@ -147,7 +147,6 @@ CREATE TABLE trials (
     attempts integer NOT NULL DEFAULT 0 CHECK (attempts >= 0),
     cancel_requested_at timestamptz,
     hinted_at timestamptz,
-    finish_hash bytea,
     reason text NOT NULL DEFAULT '',
     poisoned boolean NOT NULL DEFAULT false,
     note text NOT NULL DEFAULT '',
@@ -179,8 +178,10 @@ ALTER TABLE studies ADD CONSTRAINT studies_best_trial
 
 CREATE FUNCTION count_trials() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+    IF TG_OP = 'UPDATE' AND OLD.state = NEW.state THEN RETURN NULL; END IF;
+    -- Counts are locked below their study, always: two rows of counts in two orders would deadlock.
+    PERFORM FROM studies WHERE id = COALESCE(NEW.study_id, OLD.study_id) FOR NO KEY UPDATE;
     IF TG_OP IN ('UPDATE', 'DELETE') THEN
-        IF TG_OP = 'UPDATE' AND OLD.state = NEW.state THEN RETURN NULL; END IF;
         UPDATE study_counts SET trials = trials - 1 WHERE study_id = OLD.study_id AND state = OLD.state;
     END IF;
     IF TG_OP IN ('UPDATE', 'INSERT') THEN
@@ -208,8 +209,12 @@ CREATE TABLE attempts (
     exit_status integer,
     environment jsonb NOT NULL DEFAULT '{}',
     resumed_from_step bigint,
+    finish_hash bytea,
+    checkpoint_folder text,
+    dropped_points bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (trial_id, epoch)
 );
+CREATE UNIQUE INDEX attempts_folder ON attempts (trial_id, checkpoint_folder);
 CREATE TABLE checkpoints (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     trial_id bigint NOT NULL REFERENCES trials ON DELETE CASCADE,

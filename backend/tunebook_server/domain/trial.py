@@ -45,6 +45,7 @@ class Trial:
     objective: float | None = None
     best_step: int | None = None
     last_step: int | None = None
+    objective_points: int = 0
     cancel_requested_at: datetime | None = None
     lease_expires_at: datetime | None = None
     claimed_at: datetime | None = None
@@ -70,6 +71,7 @@ class Attempt:
     exit_status: int | None = None
     environment: Mapping[str, object] = field(default_factory=dict)
     resumed_from_step: int | None = None
+    dropped_points: int = 0
 
 
 @dataclass(frozen=True, slots=True)

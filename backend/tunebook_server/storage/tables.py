@@ -211,7 +211,6 @@ trials = Table(
     _number("attempts", "0"),
     _time("cancel_requested_at"),
     _time("hinted_at"),
-    Column("finish_hash", LargeBinary),
     _text("reason", ""),
     Column("poisoned", Boolean, nullable=False, server_default=text("false")),
     _text("note", ""),
@@ -251,6 +250,10 @@ attempts = Table(
     Column("exit_status", Integer),
     Column("environment", JSONB, nullable=False, server_default=text("'{}'")),
     Column("resumed_from_step", BigInteger),
+    Column("finish_hash", LargeBinary),
+    Column("checkpoint_folder", Text),
+    _number("dropped_points", "0", BigInteger),
+    Index("attempts_folder", "trial_id", "checkpoint_folder", unique=True),
 )
 checkpoints = Table(
     "checkpoints",
@@ -388,9 +391,10 @@ broker_messages = Table(
         "queue",
         text("priority DESC"),
         "id",
-        postgresql_where=text("taken_at IS NULL"),
+        postgresql_where=text("taken_by IS NULL"),
     ),
-    Index("broker_messages_taken", "taken_by", postgresql_where=text("taken_at IS NOT NULL")),
+    Index("broker_messages_taken", "taken_by", postgresql_where=text("taken_by IS NOT NULL")),
+    Index("broker_messages_expiring", "expires_at", postgresql_where=text("expires_at IS NOT NULL")),
 )
 broker_bindings = Table(
     "broker_bindings",
@@ -399,5 +403,5 @@ broker_bindings = Table(
     Column("routing_key", Text, primary_key=True),
     Column("pattern", Text, primary_key=True, server_default=""),
     Column("queue", Text, primary_key=True),
-    _now("seen_at"),
+    Column("owner", Integer),
 )

@@ -1,0 +1,65 @@
+"""What people and machines send as text: short, and free of what a database or a terminal chokes on."""
+
+import json
+from collections.abc import Mapping
+
+from tunebook_server.domain.document import text_problem
+from tunebook_server.domain.errors import Invalid
+
+NAME_LONGEST = 200
+TEXT_LONGEST = 10_000
+"""Characters of a goal, note or reason."""
+DOCUMENT_LONGEST = 100_000
+"""Characters of an environment or of labels, as JSON."""
+INTEGER_HIGHEST = 2**31 - 1
+STEP_HIGHEST = 2**63 - 1
+
+
+def name_text(value: object, *, field: str, limit: int = NAME_LONGEST) -> str:
+    """One line that is not blank; Invalid otherwise."""
+    problem = text_problem(value, limit=limit)
+    if problem is None and not str(value).strip():
+        problem = "is empty"
+    if problem:
+        raise Invalid(f"{field} {problem}", field=field, remedy=f"Give a text of 1 to {limit} characters.")
+    return str(value)
+
+
+def long_text(value: object, *, field: str, limit: int = TEXT_LONGEST) -> str:
+    """Any lines, also none."""
+    problem = text_problem(value, limit=limit, lines=True)
+    if problem:
+        raise Invalid(f"{field} {problem}", field=field, remedy=f"Give a text of up to {limit} characters.")
+    return str(value)
+
+
+def short_reason(value: object) -> str:
+    """A reason as a machine gives it: cut and cleaned, never refused, for the trial's end matters more."""
+    text = "".join(letter if _plain(letter) else "\N{REPLACEMENT CHARACTER}" for letter in str(value))
+    return text if len(text) <= TEXT_LONGEST else text[: TEXT_LONGEST - 1] + "…"
+
+
+def json_object(value: object, *, field: str) -> dict[str, object]:
+    """An object that a JSON column takes; Invalid otherwise."""
+    if not isinstance(value, Mapping):
+        raise Invalid(f"{field} is not an object", field=field, remedy="Give names with values.")
+    try:
+        text = json.dumps(value, allow_nan=False)
+    except (ValueError, TypeError, RecursionError):
+        text = "\\u0000"
+    if len(text) > DOCUMENT_LONGEST or "\\u0000" in text or "\\ud" in text.lower():
+        remedy = f"Give finite numbers and plain text, at most {DOCUMENT_LONGEST} characters as JSON."
+        raise Invalid(f"{field} cannot be stored", field=field, remedy=remedy)
+    return dict(value)
+
+
+def whole_number(value: object, *, field: str, low: int, high: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        raise Invalid(
+            f"{field} is out of range", field=field, remedy=f"Give a whole number from {low} to {high}."
+        )
+    return value
+
+
+def _plain(letter: str) -> bool:
+    return text_problem(letter, limit=1, lines=True) is None

@@ -1,0 +1,172 @@
+"""How a trial is taken: by a worker that got a hint, or by a loop that asks for one."""
+
+from tunebook_server.domain.errors import Conflict, NotFound
+from tunebook_server.domain.lifecycle import Claim
+from tunebook_server.domain.study import Study
+from tunebook_server.domain.texts import name_text, whole_number
+from tunebook_server.domain.trial import Configuration, Trial
+from tunebook_server.services import sampling
+from tunebook_server.settings import settings
+from tunebook_server.storage import (
+    access,
+    attempts,
+    audit,
+    checkpoints,
+    metrics,
+    projects,
+    studies,
+    templates,
+    trials,
+)
+from tunebook_server.storage.engine import Connection, Engine, transaction
+
+ASK_MOST = 256
+CLIENT_LONGEST = 190
+"""Characters; the column has 200, and the second trial of a client is kept under "client#2"."""
+
+
+def claim(engine: Engine, *, trial_id: int, worker_id: int, host: str = "") -> Claim:
+    """Gives a queued trial to a worker: a new epoch, a lease, a token.
+
+    Raises Conflict when it is not queued (any more), or its study is not running or runs enough already.
+    """
+    host = name_text(host, field="host") if host else ""
+    try:
+        with transaction(engine) as connection:
+            trial = _take(connection, trial_id, worker_id=worker_id, client_id=None)
+            study = _lock(connection, trial.study_id)
+            _refuse(study)
+            taken = _hold(connection, study, trial, host)
+            studies.bump_best(connection, study.id)
+    except Conflict:
+        # This hint is used up: the next free place is worth another one, at once.
+        with transaction(engine) as connection:
+            trials.forget_hint(connection, trial_id)
+        raise
+    return taken
+
+
+def ask(
+    engine: Engine, *, study_id: int, client_id: str, count: int = 1, host: str = "", actor: str
+) -> list[Claim]:
+    """`count` running trials for a loop of one's own, fewer at the end of the study.
+
+    A client that asks again gets the trials that it holds already, with new tokens for the same epochs; then
+    queued trials, lowest number first; then new ones from the sampler.
+    """
+    name_text(client_id, field="client_id", limit=CLIENT_LONGEST)
+    whole_number(count, field="count", low=1, high=ASK_MOST)
+    host = name_text(host, field="host") if host else ""
+    names = [client_id, *(f"{client_id}#{place}" for place in range(2, count + 1))]
+    with transaction(engine) as connection:
+        trials.serialise_client(connection, study_id, client_id)
+        held = trials.held_by_client(connection, study_id, names)
+        free = [name for name in names if name not in {trial.client_id for trial in held}]
+        # Queued trials are locked before the study: trial, then study, everywhere.
+        queued = trials.take_queued(connection, study_id, len(free))
+        study = _lock(connection, study_id)
+        if study.state == "paused" and not held:
+            raise Conflict("the study is paused", remedy="Resume it, or wait.")
+        claims = [_claim_of(connection, study, trial) for trial in held]
+        if study.state == "running" and free:
+            queued += [trial.id for trial in sampling.create(connection, study, len(free) - len(queued))]
+            claims += [_start(connection, study, *pair, host) for pair in zip(queued, free, strict=False)]
+            studies.bump_best(connection, study_id)
+    return claims
+
+
+def enqueue(engine: Engine, *, study_id: int, parameters: Configuration | None = None, actor: str) -> Trial:
+    """One queued trial with these parameters, or the sampler's next; Conflict at the end of the budget."""
+    with transaction(engine) as connection:
+        study = _lock(connection, study_id)
+        if study.state == "finished":
+            raise Conflict("the study is finished", remedy="Set its state to running first.")
+        if parameters is None:
+            made = sampling.create(connection, study, 1)
+        elif studies.counters(connection, study_id).next_number < study.budget:
+            made = sampling.add(connection, study, [study.space.check(parameters)], sampled=False)
+        else:
+            made = []
+        if not made:
+            raise Conflict(
+                f"the budget of {study.budget} trials is used up", remedy="Raise the study's budget."
+            )
+        audit.write(connection, actor=actor, action="trial.enqueue", target=f"trial:{made[0].id}")
+        studies.bump(connection, study_id)
+    return made[0]
+
+
+def _take(connection: Connection, trial_id: int, *, worker_id: int | None, client_id: str | None) -> Trial:
+    taken = trials.claim(
+        connection, trial_id, worker_id=worker_id, client_id=client_id, lease_seconds=settings().lease_seconds
+    )
+    if taken is not None:
+        return taken
+    trial = trials.get(connection, trial_id)
+    if trial is None:
+        raise NotFound(f"there is no trial {trial_id}")
+    raise Conflict(f"trial {trial_id} is {trial.state}, not queued", remedy="Drop the hint.")
+
+
+def _refuse(study: Study) -> None:
+    """Raise Conflict where a worker may not have this trial; the study's counts hold it already."""
+    if study.state != "running":
+        raise Conflict(f"the study is {study.state}", remedy="Drop the hint.")
+    if study.job_template_id is None:
+        raise Conflict("the study has no job template: a loop asks for its trials", remedy="Drop the hint.")
+    if study.counts["claimed"] + study.counts["running"] > study.parallel:
+        raise Conflict(f"the study runs {study.parallel} trials at a time", remedy="Drop the hint.")
+
+
+def _start(connection: Connection, study: Study, trial_id: int, client_id: str, host: str) -> Claim:
+    trial = _take(connection, trial_id, worker_id=None, client_id=client_id)
+    taken = _hold(connection, study, trial, host, started=True)
+    attempts.start(connection, trial.id, trial.epoch, host=host, environment={})
+    return taken
+
+
+def _hold(connection: Connection, study: Study, trial: Trial, host: str, *, started: bool = False) -> Claim:
+    """Opens the attempt of a trial that was just taken, from its last registered checkpoint."""
+    resume = checkpoints.last(connection, trial.id)
+    attempts.add(
+        connection,
+        trial_id=trial.id,
+        epoch=trial.epoch,
+        worker_id=trial.worker_id,
+        host=host,
+        resumed_from_step=None if resume is None else resume.step,
+    )
+    if trial.epoch > 1:
+        metrics.recompute_objective(connection, trial.id)
+    if started:
+        trials.start(connection, trial.id)
+    current = trials.get(connection, trial.id)
+    assert current is not None
+    return _claim_of(connection, study, current)
+
+
+def _claim_of(connection: Connection, study: Study, trial: Trial) -> Claim:
+    project = projects.get(connection, study.project_id)
+    assert project is not None
+    template = None if study.job_template_id is None else templates.get(connection, study.job_template_id)
+    limits = settings()
+    return Claim(
+        trial=trial,
+        token=access.mint_trial_token(connection, trial_id=trial.id, epoch=trial.epoch),
+        lease_seconds=limits.lease_seconds,
+        beat_seconds=limits.beat_seconds,
+        fence_seconds=limits.fence_seconds,
+        template=template,
+        objective=study.objective,
+        resume=checkpoints.last(connection, trial.id),
+        study_name=study.name,
+        project_id=project.id,
+        project_name=project.name,
+    )
+
+
+def _lock(connection: Connection, study_id: int) -> Study:
+    study = studies.lock(connection, study_id)
+    if study is None:
+        raise NotFound(f"there is no study {study_id}")
+    return study

@@ -1,0 +1,51 @@
+"""Leases that ran out, and hints that went astray: what no traffic needs to set right."""
+
+from tunebook_server.domain import lifecycle
+from tunebook_server.domain.lifecycle import Outcome, Swept
+from tunebook_server.domain.trial import Trial, TrialState
+from tunebook_server.settings import settings
+from tunebook_server.storage import attempts, audit, studies, trials
+from tunebook_server.storage.engine import Connection, Engine, transaction
+
+BATCH = 256
+LOST = "lost: its lease ran out"
+
+
+def sweep(engine: Engine) -> Swept:
+    """Takes trials from workers that fell silent, with audit row and hint in the same transaction.
+
+    Any replica may sweep at any time: a trial that another sweep holds is left to it.
+    """
+    with transaction(engine) as connection:
+        ended = [_expire(connection, trial) for trial in trials.expired(connection, BATCH)]
+        requeued = [trial.id for trial in ended if trial.state is TrialState.QUEUED]
+        trials.stamp(connection, requeued)
+        for study_id in sorted({trial.study_id for trial in ended}):
+            studies.bump_best(connection, study_id)
+    return Swept(
+        requeued=tuple(requeued),
+        failed=tuple(trial.id for trial in ended if trial.state is TrialState.FAILED),
+        stopped=tuple(trial.id for trial in ended if trial.state is TrialState.STOPPED),
+        hints=requeued,
+    )
+
+
+def hints_due(engine: Engine) -> list[int]:
+    """Stamps and returns queued trials that could be claimed and had no hint for a while: 256 at most."""
+    with transaction(engine) as connection:
+        again = settings().hint_again_seconds
+        return trials.stamp_hints(connection, study_id=None, again_seconds=again, limit=BATCH)
+
+
+def _expire(connection: Connection, trial: Trial) -> Trial:
+    ending = lifecycle.end(
+        trial,
+        Outcome.LOST,
+        LOST,
+        max_attempts=studies.max_attempts(connection, trial.study_id),
+        killed_each=attempts.all_lost(connection, trial.id),
+    )
+    attempts.end(connection, trial.id, trial.epoch, ending, reason=LOST)
+    detail = {"epoch": trial.epoch, "state": ending.state.value, "poisoned": ending.poisoned}
+    audit.write(connection, actor="system", action="trial.lost", target=f"trial:{trial.id}", detail=detail)
+    return trials.end(connection, trial, ending)

@@ -1,0 +1,92 @@
+"""Projects."""
+
+from collections.abc import Mapping
+
+from tunebook_server.domain import paging
+from tunebook_server.domain.document import show
+from tunebook_server.domain.errors import Conflict, Invalid, NotFound, Stale
+from tunebook_server.domain.paging import Page
+from tunebook_server.domain.project import Project, ProjectSummary
+from tunebook_server.domain.texts import long_text, name_text
+from tunebook_server.storage import audit, projects
+from tunebook_server.storage.engine import Engine, transaction
+
+EDITABLE = ("name", "goal", "note")
+
+
+def create(engine: Engine, *, name: str, goal: str = "", note: str = "", actor: str) -> Project:
+    """Raises Conflict when the name is taken."""
+    name_text(name, field="name")
+    long_text(goal, field="goal")
+    long_text(note, field="note")
+    with transaction(engine) as connection:
+        project = projects.add(connection, name=name, goal=goal, note=note)
+        if project is None:
+            raise _taken(name)
+        audit.write(connection, actor=actor, action="project.create", target=f"project:{project.id}")
+    return project
+
+
+def get(engine: Engine, *, project_id: int) -> Project:
+    with transaction(engine) as connection:
+        project = projects.get(connection, project_id)
+    if project is None:
+        raise NotFound(f"there is no project {project_id}")
+    return project
+
+
+def find(engine: Engine, *, name: str) -> Project:
+    name_text(name, field="name")
+    with transaction(engine) as connection:
+        project = projects.find(connection, name)
+    if project is None:
+        raise NotFound(f"there is no project {show(name)}")
+    return project
+
+
+def page(engine: Engine, *, limit: int = 100, cursor: str | None = None) -> Page[ProjectSummary]:
+    """By name."""
+    paging.page_size(limit)
+    after = None if cursor is None else str(paging.decode(cursor, str)[0])
+    with transaction(engine) as connection:
+        found = projects.after(connection, after, limit + 1)
+    return paging.cut(found, limit, lambda last: (last.project.name,))
+
+
+def edit(
+    engine: Engine, *, project_id: int, revision: int | None, changes: Mapping[str, object], actor: str
+) -> Project:
+    """Changes name, goal or note; raises Stale when the project is no longer at `revision`."""
+    new = _checked(changes)
+    with transaction(engine) as connection:
+        project = projects.lock(connection, project_id)
+        if project is None:
+            raise NotFound(f"there is no project {project_id}")
+        if revision is not None and revision != project.revision:
+            raise Stale(
+                f"the project is at revision {project.revision}, not {revision}", remedy="Read it again."
+            )
+        if not new:
+            return project
+        if "name" in new and new["name"] != project.name and projects.find(connection, new["name"]):
+            raise _taken(new["name"])
+        project = projects.change(connection, project_id, new)
+        detail = {"fields": sorted(new)}
+        audit.write(
+            connection, actor=actor, action="project.edit", target=f"project:{project_id}", detail=detail
+        )
+    return project
+
+
+def _checked(changes: Mapping[str, object]) -> dict[str, str]:
+    for field in changes:
+        if field not in EDITABLE:
+            raise Invalid(
+                f"{show(field)} cannot be changed", field=field, remedy=f"Change {', '.join(EDITABLE)}."
+            )
+    checks = {"name": name_text, "goal": long_text, "note": long_text}
+    return {field: checks[field](value, field=field) for field, value in changes.items()}
+
+
+def _taken(name: str) -> Conflict:
+    return Conflict(f"there is a project {show(name)} already", field="name", remedy="Choose another name.")

@@ -1,0 +1,101 @@
+"""New trials out of the sampler, some ahead of the workers; no history is read."""
+
+from collections.abc import Sequence
+
+from tunebook_server.domain.errors import NotFound
+from tunebook_server.domain.lifecycle import trial_seed
+from tunebook_server.domain.samplers import sampler
+from tunebook_server.domain.study import Study
+from tunebook_server.domain.trial import Configuration, Trial
+from tunebook_server.settings import settings
+from tunebook_server.storage import studies, trials
+from tunebook_server.storage.engine import Connection, Engine, transaction
+
+BATCH = 256
+STUDIES_A_TIME = 1000
+
+
+def fill(engine: Engine, *, study_id: int) -> list[int]:
+    """Queues what the study lacks, finishes it when nothing is left, returns the trials that need a hint."""
+    with transaction(engine) as connection:
+        study = studies.lock(connection, study_id)
+        if study is None:
+            raise NotFound(f"there is no study {study_id}")
+        if study.state != "running":
+            return []
+        made = create(connection, study, _lacking(study)) if study.job_template_id is not None else []
+        if not made and is_over(connection, study):
+            studies.finish(connection, study_id)
+        elif not made:
+            return _hints(connection, study_id)
+        studies.bump(connection, study_id)
+        return _hints(connection, study_id)
+
+
+def fill_all(engine: Engine) -> list[int]:
+    """`fill` for every running study that may need it, one transaction each."""
+    hints: list[int] = []
+    last, found = 0, [0]
+    while found:
+        with transaction(engine) as connection:
+            found = studies.to_fill(
+                connection, after=last, ahead=settings().sample_ahead, limit=STUDIES_A_TIME
+            )
+        for study_id in found:
+            hints += fill(engine, study_id=study_id)
+        last = found[-1] if found else last
+    return hints
+
+
+def create(connection: Connection, study: Study, count: int) -> list[Trial]:
+    """Up to `count` queued trials, fewer at the end of budget or sampler. The study's row is locked."""
+    counters = studies.counters(connection, study.id)
+    count = min(count, study.budget - counters.next_number)
+    if count <= 0:
+        return []
+    draw = sampler(study.sampler, study.sampler_options)
+    index = counters.next_sample_index
+    configurations = draw.suggest(study.space, seed=study.seed, index=index, count=count)
+    return add(connection, study, configurations, sampled=True)
+
+
+def add(
+    connection: Connection, study: Study, configurations: Sequence[Configuration], *, sampled: bool
+) -> list[Trial]:
+    """Queued trials with these configurations, under the next numbers. The study's row is locked."""
+    count = len(configurations)
+    if not count:
+        return []
+    first = studies.allocate(connection, study.id, numbers=count, samples=count if sampled else 0)
+    rows = [
+        {
+            "number": first.next_number + place,
+            "sample_index": first.next_sample_index + place if sampled else None,
+            "parameters": dict(configuration),
+            "seed": trial_seed(study.seed, first.next_number + place),
+        }
+        for place, configuration in enumerate(configurations)
+    ]
+    return trials.add(connection, study_id=study.id, space_version=study.space_version, rows=rows)
+
+
+def is_over(connection: Connection, study: Study) -> bool:
+    """Nothing is open, and nothing more will come."""
+    if _open(study):
+        return False
+    counters = studies.counters(connection, study.id)
+    size = sampler(study.sampler, study.sampler_options).size(study.space)
+    return counters.next_number >= study.budget or (size is not None and counters.next_sample_index >= size)
+
+
+def _lacking(study: Study) -> int:
+    return min(study.parallel + settings().sample_ahead - _open(study), BATCH)
+
+
+def _open(study: Study) -> int:
+    return sum(study.counts[state] for state in ("queued", "claimed", "running"))
+
+
+def _hints(connection: Connection, study_id: int) -> list[int]:
+    again = settings().hint_again_seconds
+    return trials.stamp_hints(connection, study_id=study_id, again_seconds=again, limit=BATCH)

@@ -1,0 +1,177 @@
+"""Studies: made from a design, edited, followed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from tunebook_server.domain import paging
+from tunebook_server.domain.document import show
+from tunebook_server.domain.errors import Conflict, Invalid, NotFound, Stale
+from tunebook_server.domain.lifecycle import Ending, Outcome
+from tunebook_server.domain.paging import Page
+from tunebook_server.domain.study import PARALLEL_MOST, TRIALS_MOST, Study, StudyDesign
+from tunebook_server.domain.texts import long_text, name_text, whole_number
+from tunebook_server.domain.trial import Configuration, Trial, TrialState
+from tunebook_server.storage import audit, projects, studies, templates, trials
+from tunebook_server.storage.engine import Connection, Engine, transaction
+
+EDITABLE = ("goal", "note", "state", "budget", "parallel")
+STATES = ("running", "paused", "finished")
+CHANGED_MOST = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """`counts`: trials by state; `best` is None before the first finite objective."""
+
+    counts: Mapping[str, int]
+    budget: int
+    best: Trial | None
+
+
+def create(engine: Engine, *, project_id: int, design: StudyDesign, actor: str) -> Study:
+    """A running study. Raises Invalid when the project has no job template of the design's name."""
+    with transaction(engine) as connection:
+        if projects.get(connection, project_id) is None:
+            raise NotFound(f"there is no project {project_id}")
+        study_id = studies.add(
+            connection,
+            project_id=project_id,
+            design=design,
+            job_template_id=_template_id(connection, project_id, design.template),
+            created_by=actor,
+        )
+        audit.write(connection, actor=actor, action="study.create", target=f"study:{study_id}")
+        return known(connection, study_id)
+
+
+def get(engine: Engine, *, study_id: int) -> Study:
+    with transaction(engine) as connection:
+        return known(connection, study_id)
+
+
+def known(connection: Connection, study_id: int) -> Study:
+    study = studies.get(connection, study_id)
+    if study is None:
+        raise NotFound(f"there is no study {study_id}")
+    return study
+
+
+def page(
+    engine: Engine,
+    *,
+    project_id: int | None = None,
+    name: str | None = None,
+    state: str | None = None,
+    limit: int = 100,
+    cursor: str | None = None,
+) -> Page[Study]:
+    """The newest first."""
+    paging.page_size(limit)
+    if state is not None and state not in STATES:
+        raise Invalid(f"state is {show(state)}", field="state", remedy=f"Use {' or '.join(STATES)}.")
+    if name is not None:
+        name_text(name, field="name")
+    position = None if cursor is None else int(paging.decode(cursor, int)[0] or 0)
+    with transaction(engine) as connection:
+        found = studies.before(
+            connection, project_id=project_id, name=name, state=state, study_id=position, limit=limit + 1
+        )
+    return paging.cut(found, limit, lambda last: (last.id,))
+
+
+def edit(
+    engine: Engine, *, study_id: int, revision: int | None, changes: Mapping[str, object], actor: str
+) -> Study:
+    """Changes goal, note, state, budget or parallel; raises Stale when the study is no longer at `revision`.
+
+    A study finished by hand lets running trials end and stops the queued ones.
+    """
+    new = _checked(changes)
+    with transaction(engine) as connection:
+        study = studies.lock(connection, study_id)
+        if study is None:
+            raise NotFound(f"there is no study {study_id}")
+        if revision is not None and revision != study.revision:
+            raise Stale(f"the study is at revision {study.revision}, not {revision}", remedy="Read it again.")
+        if not new:
+            return study
+        _refuse_small_budget(connection, study_id, new)
+        if new.get("state", study.state) != study.state:
+            _change_state(connection, study, str(new.pop("state")))
+        if new:
+            studies.change(connection, study_id, new)
+        detail = {"fields": sorted(changes)}
+        audit.write(connection, actor=actor, action="study.edit", target=f"study:{study_id}", detail=detail)
+        studies.bump(connection, study_id)
+        return known(connection, study_id)
+
+
+def progress(engine: Engine, *, study_id: int) -> Progress:
+    with transaction(engine) as connection:
+        study = known(connection, study_id)
+        best = None if study.best_trial_id is None else trials.get(connection, study.best_trial_id)
+    return Progress(study.counts, study.budget, best)
+
+
+def changed_since(engine: Engine, *, since: datetime) -> list[tuple[int, int]]:
+    """(study, revision) of what changed after `since`, oldest first, 10,000 at most.
+
+    A transaction may become visible some milliseconds after the time it wrote down: ask with overlap.
+    """
+    with transaction(engine) as connection:
+        return studies.changed_since(connection, since, CHANGED_MOST)
+
+
+def preview(design: StudyDesign, count: int = 100) -> list[Configuration]:
+    """The first configurations that the study would try."""
+    whole_number(count, field="count", low=1, high=1000)
+    return design.drawing().suggest(design.space, seed=design.seed, index=0, count=min(count, design.budget))
+
+
+def _template_id(connection: Connection, project_id: int, name: str | None) -> int | None:
+    if name is None:
+        return None
+    template = templates.newest(connection, project_id, name)
+    if template is None:
+        remedy = "Register it first, or leave the job out and ask for trials in a loop."
+        raise Invalid(f"the project has no job template {show(name)}", field="job.template", remedy=remedy)
+    return template.id
+
+
+def _checked(changes: Mapping[str, object]) -> dict[str, Any]:
+    for field, value in changes.items():
+        if field not in EDITABLE:
+            raise Invalid(
+                f"{show(field)} cannot be changed", field=field, remedy=f"Change {', '.join(EDITABLE)}."
+            )
+        if field in ("goal", "note"):
+            long_text(value, field=field)
+        elif field == "state" and value not in STATES:
+            raise Invalid(f"state is {show(value)}", field="state", remedy=f"Use {' or '.join(STATES)}.")
+        elif field in ("budget", "parallel"):
+            whole_number(value, field=field, low=1, high=TRIALS_MOST if field == "budget" else PARALLEL_MOST)
+    return dict(changes)
+
+
+def _refuse_small_budget(connection: Connection, study_id: int, changes: Mapping[str, Any]) -> None:
+    made = studies.counters(connection, study_id).next_number
+    if changes.get("budget", made) < made:
+        raise Conflict(
+            f"the study has {made} trials already", field="budget", remedy=f"Give at least {made}."
+        )
+
+
+def _change_state(connection: Connection, study: Study, state: str) -> None:
+    if state != "finished":
+        studies.change(connection, study.id, {"state": state, "finished_at": None})
+        return
+    # Locked after the study, without waiting: whoever holds a queued trial is taking it, and it may run.
+    for trial_id in trials.take_queued(connection, study.id, study.counts["queued"]):
+        queued = trials.get(connection, trial_id)
+        assert queued is not None
+        trials.end(
+            connection, queued, Ending(TrialState.STOPPED, Outcome.STOPPED, True, "the study was finished")
+        )
+    studies.finish(connection, study.id)

@@ -1,0 +1,85 @@
+"""Job templates: what may be launched, registered by people with that right."""
+
+from collections.abc import Sequence
+
+from tunebook_server.domain import paging
+from tunebook_server.domain.errors import Invalid, NotFound
+from tunebook_server.domain.paging import Page
+from tunebook_server.domain.project import JobTemplate
+from tunebook_server.domain.texts import name_text
+from tunebook_server.storage import audit, projects, templates
+from tunebook_server.storage.engine import Engine, transaction
+
+WORDS_MOST = 1000
+WORD_LONGEST = 10_000
+FOLDER_LONGEST = 4096
+
+
+def register(
+    engine: Engine,
+    *,
+    project_id: int,
+    name: str,
+    argv: Sequence[str],
+    folder: str,
+    environment: Sequence[str] = (),
+    actor: str,
+) -> JobTemplate:
+    """A new version of the name, or the newest one when it says the same already."""
+    name_text(name, field="name")
+    name_text(folder, field="folder", limit=FOLDER_LONGEST)
+    _words(argv, field="argv")
+    _words(environment, field="environment", least=0)
+    with transaction(engine) as connection:
+        # The project's row orders registrations: two at once would make the same version.
+        if projects.lock(connection, project_id) is None:
+            raise NotFound(f"there is no project {project_id}")
+        newest = templates.newest(connection, project_id, name)
+        wanted = (tuple(argv), folder, tuple(environment))
+        if newest is not None and (newest.argv, newest.folder, newest.environment) == wanted:
+            return newest
+        template = templates.add(
+            connection,
+            project_id=project_id,
+            name=name,
+            version=1 if newest is None else newest.version + 1,
+            argv=argv,
+            folder=folder,
+            environment=environment,
+            created_by=actor,
+        )
+        detail = {"name": name, "version": template.version}
+        target = f"template:{template.id}"
+        audit.write(connection, actor=actor, action="template.register", target=target, detail=detail)
+    return template
+
+
+def get(engine: Engine, *, template_id: int) -> JobTemplate:
+    with transaction(engine) as connection:
+        template = templates.get(connection, template_id)
+    if template is None:
+        raise NotFound(f"there is no job template {template_id}")
+    return template
+
+
+def page(
+    engine: Engine, *, project_id: int, limit: int = 100, cursor: str | None = None
+) -> Page[JobTemplate]:
+    """By name and version."""
+    paging.page_size(limit)
+    position = None
+    if cursor is not None:
+        name, version = paging.decode(cursor, str, int)
+        position = (str(name), int(version or 0))
+    with transaction(engine) as connection:
+        if projects.get(connection, project_id) is None:
+            raise NotFound(f"there is no project {project_id}")
+        found = templates.after(connection, project_id, position, limit + 1)
+    return paging.cut(found, limit, lambda last: (last.name, last.version))
+
+
+def _words(words: Sequence[str], *, field: str, least: int = 1) -> None:
+    if isinstance(words, str) or not least <= len(words) <= WORDS_MOST:
+        raise Invalid(f"{field} is not a list of {least} to {WORDS_MOST} words", field=field)
+    for place, word in enumerate(words):
+        name_text(word, field=f"{field}.{place}", limit=WORD_LONGEST)

@@ -1,0 +1,76 @@
+"""Workers: they register, beat, and say when they stop; what they hold they hold by leases."""
+
+from collections.abc import Mapping, Sequence
+
+from tunebook_server.domain import paging
+from tunebook_server.domain.errors import Invalid, NotFound
+from tunebook_server.domain.paging import Page
+from tunebook_server.domain.texts import INTEGER_HIGHEST, json_object, name_text, whole_number
+from tunebook_server.domain.trial import HELD
+from tunebook_server.domain.worker import Orders, Worker, WorkerRow
+from tunebook_server.storage import audit, trials, workers
+from tunebook_server.storage.engine import Engine, transaction
+
+RUNNING_MOST = 10_000
+
+
+def register(
+    engine: Engine,
+    *,
+    name: str,
+    host: str,
+    slots: int,
+    labels: Mapping[str, object] | None = None,
+    version: str = "",
+    actor: str,
+) -> Worker:
+    """The worker of this name, new or started again."""
+    name_text(name, field="name")
+    with transaction(engine) as connection:
+        worker = workers.register(
+            connection,
+            name=name,
+            host=name_text(host, field="host") if host else "",
+            slots=whole_number(slots, field="slots", low=0, high=INTEGER_HIGHEST),
+            labels=json_object(labels or {}, field="labels"),
+            version=name_text(version, field="version") if version else "",
+        )
+        audit.write(connection, actor=actor, action="worker.register", target=f"worker:{worker.id}")
+    return worker
+
+
+def beat(engine: Engine, *, worker_id: int, running: Sequence[int] = ()) -> Orders:
+    """Notes that the worker lives. `running`: the trials that it works on; the answer names those to stop."""
+    if len(running) > RUNNING_MOST:
+        raise Invalid(
+            f"running has {len(running)} trials", field="running", remedy=f"At most {RUNNING_MOST}."
+        )
+    with transaction(engine) as connection:
+        if workers.seen(connection, worker_id) is None:
+            raise NotFound(f"there is no worker {worker_id}")
+        found = trials.many(connection, running)
+    mine = {
+        trial.id
+        for trial in found.values()
+        if trial.worker_id == worker_id and trial.state in HELD and trial.cancel_requested_at is None
+    }
+    return Orders(drain=False, stop=tuple(trial_id for trial_id in running if trial_id not in mine))
+
+
+def stopped(engine: Engine, *, worker_id: int) -> Worker:
+    with transaction(engine) as connection:
+        worker = workers.stopped(connection, worker_id)
+    if worker is None:
+        raise NotFound(f"there is no worker {worker_id}")
+    return worker
+
+
+def page(engine: Engine, *, limit: int = 100, cursor: str | None = None) -> Page[WorkerRow]:
+    """In order of registration, each with the trials that it holds."""
+    paging.page_size(limit)
+    after = 0 if cursor is None else int(paging.decode(cursor, int)[0] or 0)
+    with transaction(engine) as connection:
+        found = workers.after(connection, after, limit + 1)
+        held = trials.held_by_workers(connection, [worker.id for worker, _ in found])
+    rows = [WorkerRow(worker, tuple(held[worker.id]), silence) for worker, silence in found]
+    return paging.cut(rows, limit, lambda last: (last.worker.id,))

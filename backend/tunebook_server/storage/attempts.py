@@ -1,0 +1,121 @@
+"""Attempts: one row an epoch of a trial, kept for good."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from sqlalchemy import Row, func, select, update
+
+from tunebook_server.domain.lifecycle import Ending, Outcome
+from tunebook_server.domain.trial import Attempt
+from tunebook_server.storage import tables
+from tunebook_server.storage.engine import Connection
+
+attempts = tables.attempts
+_COLUMNS = tuple(attempts.c[field.name] for field in fields(Attempt))
+
+
+def add(
+    connection: Connection,
+    *,
+    trial_id: int,
+    epoch: int,
+    worker_id: int | None,
+    host: str,
+    resumed_from_step: int | None,
+) -> None:
+    connection.execute(
+        attempts.insert().values(
+            trial_id=trial_id,
+            epoch=epoch,
+            worker_id=worker_id,
+            host=host,
+            resumed_from_step=resumed_from_step,
+        )
+    )
+
+
+def get(connection: Connection, trial_id: int, epoch: int) -> Attempt | None:
+    query = select(*_COLUMNS).where(attempts.c.trial_id == trial_id, attempts.c.epoch == epoch)
+    row = connection.execute(query).one_or_none()
+    return None if row is None else _attempt(row)
+
+
+def of_trial(connection: Connection, trial_id: int, limit: int) -> list[Attempt]:
+    """The newest `limit` attempts, in order."""
+    query = (
+        select(*_COLUMNS)
+        .where(attempts.c.trial_id == trial_id)
+        .order_by(attempts.c.epoch.desc())
+        .limit(limit)
+    )
+    return [_attempt(row) for row in connection.execute(query)][::-1]
+
+
+def finish_hash(connection: Connection, trial_id: int, epoch: int) -> bytes | None:
+    """What ended the attempt; None for an attempt that goes on, was lost, or never was."""
+    query = select(attempts.c.finish_hash).where(attempts.c.trial_id == trial_id, attempts.c.epoch == epoch)
+    return connection.execute(query).scalar_one_or_none()
+
+
+def start(
+    connection: Connection, trial_id: int, epoch: int, *, host: str, environment: Mapping[str, object]
+) -> None:
+    changes: dict[str, object] = {"started_at": func.clock_timestamp(), "environment": dict(environment)}
+    _change(connection, trial_id, epoch, changes | ({"host": host} if host else {}))
+
+
+def beat(connection: Connection, trial_id: int, epoch: int) -> None:
+    _change(connection, trial_id, epoch, {"last_beat_at": func.clock_timestamp()})
+
+
+def end(
+    connection: Connection,
+    trial_id: int,
+    epoch: int,
+    ending: Ending,
+    *,
+    reason: str,
+    finish_hash: bytes | None = None,
+    exit_status: int | None = None,
+    dropped_points: int = 0,
+) -> None:
+    _change(
+        connection,
+        trial_id,
+        epoch,
+        {
+            "ended_at": func.clock_timestamp(),
+            "outcome": ending.outcome.value,
+            "charged": ending.charged,
+            "reason": reason,
+            "finish_hash": finish_hash,
+            "exit_status": exit_status,
+            "dropped_points": attempts.c.dropped_points + dropped_points,
+        },
+    )
+
+
+def drop(connection: Connection, trial_id: int, epoch: int, points: int) -> None:
+    """Counts points that will never be part of a curve: refused by the fence, or lost on their way."""
+    _change(connection, trial_id, epoch, {"dropped_points": attempts.c.dropped_points + points})
+
+
+def all_lost(connection: Connection, trial_id: int) -> bool:
+    """Whether every charged attempt that has ended was lost with its worker."""
+    query = (
+        select(attempts.c.epoch)
+        .where(attempts.c.trial_id == trial_id, attempts.c.charged, attempts.c.outcome != Outcome.LOST.value)
+        .limit(1)
+    )
+    return connection.execute(query).one_or_none() is None
+
+
+def _change(connection: Connection, trial_id: int, epoch: int, changes: Mapping[str, object]) -> None:
+    connection.execute(
+        update(attempts).where(attempts.c.trial_id == trial_id, attempts.c.epoch == epoch).values(**changes)
+    )
+
+
+def _attempt(row: Row[Any]) -> Attempt:
+    return Attempt(**row._mapping)

@@ -1,0 +1,69 @@
+"""Projects."""
+
+from collections.abc import Mapping
+
+from sqlalchemy import Row, func, select
+from sqlalchemy.dialects.postgresql import insert
+
+from tunebook_server.domain.project import Project, ProjectSummary
+from tunebook_server.storage import tables
+from tunebook_server.storage.engine import Connection
+
+_projects = tables.projects
+
+
+def add(connection: Connection, *, name: str, goal: str, note: str) -> Project | None:
+    """None when the name is taken."""
+    statement = (
+        insert(_projects)
+        .values(name=name, goal=goal, note=note)
+        .on_conflict_do_nothing(index_elements=["name"])
+        .returning(_projects)
+    )
+    return _project(connection.execute(statement).one_or_none())
+
+
+def get(connection: Connection, project_id: int) -> Project | None:
+    return _project(connection.execute(select(_projects).where(_projects.c.id == project_id)).one_or_none())
+
+
+def lock(connection: Connection, project_id: int) -> Project | None:
+    query = select(_projects).where(_projects.c.id == project_id).with_for_update(key_share=True)
+    return _project(connection.execute(query).one_or_none())
+
+
+def find(connection: Connection, name: str) -> Project | None:
+    return _project(connection.execute(select(_projects).where(_projects.c.name == name)).one_or_none())
+
+
+def change(connection: Connection, project_id: int, changes: Mapping[str, object]) -> Project:
+    statement = (
+        _projects.update()
+        .where(_projects.c.id == project_id)
+        .values(**changes, revision=_projects.c.revision + 1, changed_at=func.clock_timestamp())
+        .returning(_projects)
+    )
+    return Project(**connection.execute(statement).one()._mapping)
+
+
+def after(connection: Connection, name: str | None, limit: int) -> list[ProjectSummary]:
+    """Up to `limit` projects in order of their names, from behind `name` on."""
+    studies = tables.studies.c
+    count = (
+        select(
+            func.count().label("studies"), func.count().filter(studies.state == "running").label("running")
+        )
+        .where(studies.project_id == _projects.c.id)
+        .lateral("of_project")
+    )
+    query = select(_projects, count.c.studies, count.c.running).join_from(
+        _projects, count, onclause=count.c.studies >= 0
+    )
+    if name is not None:
+        query = query.where(_projects.c.name > name)
+    rows = connection.execute(query.order_by(_projects.c.name).limit(limit))
+    return [ProjectSummary(Project(*row[:-2]), row.studies, row.running) for row in rows]
+
+
+def _project(row: Row[tuple[object, ...]] | None) -> Project | None:
+    return None if row is None else Project(**row._mapping)

@@ -1,0 +1,229 @@
+"""Studies: their rows, counters and revisions. Lock order everywhere: trials, then their study."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import Row, Select, Text, Update, cast, func, select, true
+from sqlalchemy.sql.expression import ScalarSelect
+
+from tunebook_server.domain.objective import Objective
+from tunebook_server.domain.search_space import SearchSpace
+from tunebook_server.domain.study import Study, StudyDesign
+from tunebook_server.storage import counts, tables
+from tunebook_server.storage.engine import Connection
+
+_studies = tables.studies
+_spaces = tables.search_spaces
+_PLAIN = (
+    *("id", "project_id", "name", "goal", "note", "state", "space_version", "sampler", "sampler_options"),
+    *("seed", "budget", "parallel", "max_attempts", "job_template_id", "best_trial_id", "revision"),
+    *("created_by", "created_at", "changed_at", "finished_at"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """The number of the next trial, and the place of the next one in the sampler's sequence."""
+
+    next_number: int
+    next_sample_index: int
+
+
+def add(
+    connection: Connection,
+    *,
+    project_id: int,
+    design: StudyDesign,
+    job_template_id: int | None,
+    created_by: str,
+) -> int:
+    statement = (
+        _studies.insert()
+        .values(
+            project_id=project_id,
+            name=design.name,
+            goal=design.goal,
+            note=design.note,
+            metric=design.objective.metric,
+            direction=design.objective.direction,
+            evaluation=design.objective.evaluation,
+            sampler=design.sampler,
+            sampler_options=dict(design.sampler_options),
+            seed=design.seed,
+            budget=design.budget,
+            parallel=design.parallel,
+            max_attempts=design.max_attempts,
+            job_template_id=job_template_id,
+            created_by=created_by,
+        )
+        .returning(_studies.c.id)
+    )
+    study_id: int = connection.execute(statement).scalar_one()
+    connection.execute(_spaces.insert().values(study_id=study_id, version=1, space=design.space.document()))
+    return study_id
+
+
+def get(connection: Connection, study_id: int) -> Study | None:
+    found = _read(connection, _query().where(_studies.c.id == study_id))
+    return found[0] if found else None
+
+
+def lock(connection: Connection, study_id: int) -> Study | None:
+    """The study, its row locked until the transaction ends; take no waiting lock on a trial after this."""
+    query = select(_studies.c.id).where(_studies.c.id == study_id).with_for_update(key_share=True)
+    if connection.execute(query).one_or_none() is None:
+        return None
+    return get(connection, study_id)
+
+
+def counters(connection: Connection, study_id: int) -> Counters:
+    query = select(_studies.c.next_number, _studies.c.next_sample_index).where(_studies.c.id == study_id)
+    return Counters(*connection.execute(query).one())
+
+
+def max_attempts(connection: Connection, study_id: int) -> int:
+    query = select(_studies.c.max_attempts).where(_studies.c.id == study_id)
+    attempts: int = connection.execute(query).scalar_one()
+    return attempts
+
+
+def allocate(connection: Connection, study_id: int, *, numbers: int, samples: int) -> Counters:
+    """Takes `numbers` trial numbers and `samples` places of the sampler; returns the first of each."""
+    statement = (
+        _studies.update()
+        .where(_studies.c.id == study_id)
+        .values(
+            next_number=_studies.c.next_number + numbers,
+            next_sample_index=_studies.c.next_sample_index + samples,
+        )
+        .returning(_studies.c.next_number - numbers, _studies.c.next_sample_index - samples)
+    )
+    return Counters(*connection.execute(statement).one())
+
+
+def bump(connection: Connection, study_id: int) -> None:
+    """The study has visibly changed. The last statement of a transaction: it locks the study's row."""
+    connection.execute(_bumped(study_id))
+
+
+def bump_best(connection: Connection, study_id: int) -> None:
+    """`bump`, and find the best trial again: one step into the index on (study, objective, number).
+
+    For transactions that changed the objective or the state of a trial.
+    """
+    # Locked before the look-up: a statement that waits for the lock would look at an old snapshot.
+    query = select(_studies.c.direction).where(_studies.c.id == study_id).with_for_update(key_share=True)
+    direction = connection.execute(query).scalar_one()
+    connection.execute(_bumped(study_id).values(best_trial_id=_best(study_id, direction)))
+
+
+def change(connection: Connection, study_id: int, changes: Mapping[str, object]) -> None:
+    connection.execute(_studies.update().where(_studies.c.id == study_id).values(**changes))
+
+
+def finish(connection: Connection, study_id: int) -> None:
+    change(connection, study_id, {"state": "finished", "finished_at": func.clock_timestamp()})
+
+
+def before(
+    connection: Connection,
+    *,
+    project_id: int | None,
+    name: str | None,
+    state: str | None,
+    study_id: int | None,
+    limit: int,
+) -> list[Study]:
+    """Up to `limit` studies, the newest first, from before `study_id` on."""
+    query = _query()
+    if project_id is not None:
+        query = query.where(_studies.c.project_id == project_id)
+    if name is not None:
+        query = query.where(_studies.c.name == name)
+    if state is not None:
+        query = query.where(_studies.c.state == state)
+    if study_id is not None:
+        query = query.where(_studies.c.id < study_id)
+    return _read(connection, query.order_by(_studies.c.id.desc()).limit(limit))
+
+
+def changed_since(connection: Connection, since: datetime, limit: int) -> list[tuple[int, int]]:
+    query = (
+        select(_studies.c.id, _studies.c.revision)
+        .where(_studies.c.changed_at > since)
+        .order_by(_studies.c.changed_at)
+        .limit(limit)
+    )
+    return [(study_id, revision) for study_id, revision in connection.execute(query)]
+
+
+def to_fill(connection: Connection, *, after: int, ahead: int, limit: int) -> list[int]:
+    """Running studies behind `after` that want more queued trials, or may be over."""
+    trials = tables.study_counts.c
+    open_trials = (
+        select(func.coalesce(func.sum(trials.trials), 0).label("open"))
+        .where(trials.study_id == _studies.c.id, trials.state.in_(("queued", "claimed", "running")))
+        .lateral("of_study")
+    )
+    wants_more = _studies.c.job_template_id.is_not(None) & (open_trials.c.open < _studies.c.parallel + ahead)
+    query = (
+        select(_studies.c.id)
+        .join_from(_studies, open_trials, true())
+        .where(_studies.c.state == "running", _studies.c.id > after)
+        .where((wants_more & (_studies.c.next_number < _studies.c.budget)) | (open_trials.c.open == 0))
+        .order_by(_studies.c.id)
+        .limit(limit)
+    )
+    return list(connection.execute(query).scalars())
+
+
+def _bumped(study_id: int) -> Update:
+    return (
+        _studies.update()
+        .where(_studies.c.id == study_id)
+        .values(revision=_studies.c.revision + 1, changed_at=func.clock_timestamp())
+    )
+
+
+def _best(study_id: int, direction: str) -> ScalarSelect[int]:
+    """A failed trial says nothing about its values, an infeasible one that they do not work."""
+    trials = tables.trials.c
+    order = trials.objective.asc() if direction == "minimize" else trials.objective.desc()
+    return (
+        select(trials.id)
+        .where(trials.study_id == study_id, trials.objective.is_not(None))
+        .where(trials.state.not_in(("failed", "infeasible")))
+        .order_by(order, trials.number)
+        .limit(1)
+        .scalar_subquery()
+    )
+
+
+def _query() -> Select[Any]:
+    same = (_spaces.c.study_id == _studies.c.id) & (_spaces.c.version == _studies.c.space_version)
+    return select(_studies, cast(_spaces.c.space, Text).label("space")).join_from(_studies, _spaces, same)
+
+
+def _read(connection: Connection, query: Select[Any]) -> list[Study]:
+    rows = connection.execute(query).all()
+    by_state = counts.of_studies(connection, [row.id for row in rows])
+    return [_study(row, by_state[row.id]) for row in rows]
+
+
+def _study(row: Row[Any], by_state: Mapping[str, int]) -> Study:
+    return Study(
+        **{name: getattr(row, name) for name in _PLAIN},
+        objective=Objective(row.metric, row.direction, row.evaluation),
+        space=_space(row.space),
+        counts=by_state,
+    )
+
+
+@lru_cache(maxsize=256)
+def _space(document: str) -> SearchSpace:
+    """A space is stored once and never changed: parsing it once a process keeps an ask cheap."""
+    return SearchSpace.parse(json.loads(document))

@@ -1,0 +1,72 @@
+"""Job templates: versions of a name in a project; what is registered never changes."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Row, select, tuple_
+
+from tunebook_server.domain.project import JobTemplate
+from tunebook_server.storage import tables
+from tunebook_server.storage.engine import Connection
+
+_templates = tables.job_templates
+
+
+def add(
+    connection: Connection,
+    *,
+    project_id: int,
+    name: str,
+    version: int,
+    argv: Sequence[str],
+    folder: str,
+    environment: Sequence[str],
+    created_by: str,
+) -> JobTemplate:
+    statement = (
+        _templates.insert()
+        .values(
+            project_id=project_id,
+            name=name,
+            version=version,
+            argv=list(argv),
+            folder=folder,
+            environment=list(environment),
+            created_by=created_by,
+        )
+        .returning(_templates)
+    )
+    return _template(connection.execute(statement).one())
+
+
+def get(connection: Connection, template_id: int) -> JobTemplate | None:
+    row = connection.execute(select(_templates).where(_templates.c.id == template_id)).one_or_none()
+    return None if row is None else _template(row)
+
+
+def newest(connection: Connection, project_id: int, name: str) -> JobTemplate | None:
+    query = (
+        select(_templates)
+        .where(_templates.c.project_id == project_id, _templates.c.name == name)
+        .order_by(_templates.c.version.desc())
+        .limit(1)
+    )
+    row = connection.execute(query).one_or_none()
+    return None if row is None else _template(row)
+
+
+def after(
+    connection: Connection, project_id: int, position: tuple[str, int] | None, limit: int
+) -> list[JobTemplate]:
+    """By name and version, from behind `position` on."""
+    query = select(_templates).where(_templates.c.project_id == project_id)
+    if position is not None:
+        query = query.where(tuple_(_templates.c.name, _templates.c.version) > position)
+    rows = connection.execute(query.order_by(_templates.c.name, _templates.c.version).limit(limit))
+    return [_template(row) for row in rows]
+
+
+def _template(row: Row[tuple[object, ...]]) -> JobTemplate:
+    fields = dict(row._mapping)
+    return JobTemplate(
+        **{**fields, "argv": tuple(fields["argv"]), "environment": tuple(fields["environment"])}
+    )

@@ -1,0 +1,265 @@
+"""Trials: rows, claims, leases and hints. Only the database's clock sets or compares a lease."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, Select, func, select, true, update
+
+from tunebook_server.domain.lifecycle import Ending
+from tunebook_server.domain.trial import Trial, TrialState
+from tunebook_server.storage import tables
+from tunebook_server.storage.engine import Connection
+
+trials = tables.trials
+COLUMNS = tuple(trials.c[field.name] for field in fields(Trial))
+HELD = ("claimed", "running")
+
+
+def add(
+    connection: Connection,
+    *,
+    study_id: int,
+    space_version: int,
+    rows: Sequence[Mapping[str, object]],
+) -> list[Trial]:
+    """Queued trials; each row gives number, sample_index, parameters and seed. The study's row is locked."""
+    same = {"study_id": study_id, "space_version": space_version, "state": "queued"}
+    statement = trials.insert().returning(*COLUMNS, sort_by_parameter_order=True)
+    return [read(row) for row in connection.execute(statement, [{**same, **row} for row in rows])]
+
+
+def get(connection: Connection, trial_id: int) -> Trial | None:
+    row = connection.execute(select(*COLUMNS).where(trials.c.id == trial_id)).one_or_none()
+    return None if row is None else read(row)
+
+
+def many(connection: Connection, trial_ids: Sequence[int]) -> dict[int, Trial]:
+    rows = connection.execute(select(*COLUMNS).where(trials.c.id.in_(trial_ids)))
+    return {row.id: read(row) for row in rows}
+
+
+def lock(connection: Connection, trial_id: int) -> Trial | None:
+    """The trial, its row locked until the transaction ends: nobody else changes it meanwhile."""
+    # NO KEY: rows that refer to the trial (tokens, batches) may still be added by those who hold the study.
+    query = select(*COLUMNS).where(trials.c.id == trial_id).with_for_update(key_share=True)
+    row = connection.execute(query).one_or_none()
+    return None if row is None else read(row)
+
+
+def claim(
+    connection: Connection,
+    trial_id: int,
+    *,
+    worker_id: int | None,
+    client_id: str | None,
+    lease_seconds: float,
+) -> Trial | None:
+    """Takes a queued trial: a new epoch and a lease in one statement. None when it is not queued."""
+    statement = (
+        update(trials)
+        .where(trials.c.id == trial_id, trials.c.state == "queued")
+        .values(
+            state="claimed",
+            epoch=trials.c.epoch + 1,
+            attempts=trials.c.attempts + 1,
+            lease_expires_at=lease(lease_seconds),
+            worker_id=worker_id,
+            client_id=client_id,
+            reason="",
+            poisoned=False,
+            claimed_at=func.clock_timestamp(),
+            started_at=None,
+            changed_at=func.clock_timestamp(),
+        )
+        .returning(*COLUMNS)
+    )
+    row = connection.execute(statement).one_or_none()
+    return None if row is None else read(row)
+
+
+def start(connection: Connection, trial_id: int) -> Trial:
+    return change(connection, trial_id, {"state": "running", "started_at": func.clock_timestamp()})
+
+
+def beat(connection: Connection, trial_id: int, epoch: int, *, lease_seconds: float) -> Trial | None:
+    """Renews the lease of this epoch; None when it does not hold the trial."""
+    statement = (
+        update(trials)
+        .where(trials.c.id == trial_id, trials.c.epoch == epoch, trials.c.state.in_(HELD))
+        .values(lease_expires_at=lease(lease_seconds))
+        .returning(*COLUMNS)
+    )
+    row = connection.execute(statement).one_or_none()
+    return None if row is None else read(row)
+
+
+def end(connection: Connection, trial: Trial, ending: Ending) -> Trial:
+    """Ends the trial, or puts it back into the queue, as `ending` says. The trial's row is locked."""
+    queued = ending.state is TrialState.QUEUED
+    changes: dict[str, object] = {
+        "state": ending.state.value,
+        "reason": ending.reason,
+        "poisoned": ending.poisoned,
+        "lease_expires_at": None,
+        "hinted_at": None,
+    }
+    changes |= {"queued_at": func.clock_timestamp(), "worker_id": None, "client_id": None} if queued else {}
+    changes |= {} if queued else {"finished_at": func.clock_timestamp()}
+    if not ending.charged:
+        changes["attempts"] = trials.c.attempts - 1
+    return change(connection, trial.id, changes)
+
+
+def request_cancel(connection: Connection, trial_id: int) -> Trial:
+    return change(connection, trial_id, {"cancel_requested_at": func.clock_timestamp()})
+
+
+def requeue(connection: Connection, trial_id: int) -> Trial:
+    """An ended trial waits for an attempt again."""
+    again = {"state": "queued", "reason": "", "poisoned": False, "finished_at": None, "hinted_at": None}
+    fresh = {
+        "queued_at": func.clock_timestamp(),
+        "worker_id": None,
+        "client_id": None,
+        "cancel_requested_at": None,
+    }
+    return change(connection, trial_id, again | fresh)
+
+
+def change(connection: Connection, trial_id: int, changes: Mapping[str, object]) -> Trial:
+    statement = (
+        update(trials)
+        .where(trials.c.id == trial_id)
+        .values(**changes, changed_at=func.clock_timestamp())
+        .returning(*COLUMNS)
+    )
+    return read(connection.execute(statement).one())
+
+
+def held_by_client(connection: Connection, study_id: int, client_ids: Sequence[str]) -> list[Trial]:
+    query = select(*COLUMNS).where(
+        trials.c.study_id == study_id, trials.c.client_id.in_(client_ids), trials.c.state.in_(HELD)
+    )
+    return [read(row) for row in connection.execute(query.order_by(trials.c.number))]
+
+
+def held_by_workers(connection: Connection, worker_ids: Sequence[int]) -> dict[int, list[Trial]]:
+    query = select(*COLUMNS).where(trials.c.worker_id.in_(worker_ids), trials.c.state.in_(HELD))
+    found: dict[int, list[Trial]] = {worker_id: [] for worker_id in worker_ids}
+    for row in connection.execute(query.order_by(trials.c.id)):
+        found[row.worker_id].append(read(row))
+    return found
+
+
+def take_queued(connection: Connection, study_id: int, limit: int) -> list[int]:
+    """Queued trials in order of their numbers, locked; those that others are taking are left out."""
+    query = (
+        select(trials.c.id)
+        .where(trials.c.study_id == study_id, trials.c.state == "queued")
+        .order_by(trials.c.number)
+        .limit(limit)
+        .with_for_update(key_share=True, skip_locked=True)
+    )
+    return list(connection.execute(query).scalars())
+
+
+def expired(connection: Connection, limit: int) -> list[Trial]:
+    """Trials whose lease has run out, locked, in order of their studies; another sweep's are left out."""
+    query = (
+        select(*COLUMNS)
+        .where(trials.c.lease_expires_at < func.now())
+        .order_by(trials.c.lease_expires_at)
+        .limit(limit)
+        .with_for_update(key_share=True, skip_locked=True)
+    )
+    found = [read(row) for row in connection.execute(query)]
+    return sorted(found, key=lambda trial: (trial.study_id, trial.id))
+
+
+def stamp_hints(
+    connection: Connection, *, study_id: int | None, again_seconds: float, limit: int
+) -> list[int]:
+    """Stamps and returns the trials that need a hint.
+
+    They are the first queued ones of each running study, as many as it has free places, when they had none
+    for `again_seconds`.
+    """
+    studies, held = tables.studies.c, tables.study_counts.c
+    taken = (
+        select(func.coalesce(func.sum(held.trials), 0).label("trials"))
+        .where(held.study_id == studies.id, held.state.in_(HELD))
+        .lateral("taken")
+    )
+    waiting = (
+        select(trials.c.id, trials.c.hinted_at)
+        .where(trials.c.study_id == studies.id, trials.c.state == "queued")
+        .order_by(trials.c.number)
+        .limit(func.least(func.greatest(studies.parallel - taken.c.trials, 0), limit))
+        .lateral("waiting")
+    )
+    old = waiting.c.hinted_at < func.now() - seconds(again_seconds)
+    due = (
+        select(waiting.c.id)
+        .select_from(tables.studies)
+        .join(taken, true())
+        .join(waiting, true())
+        .where(studies.state == "running", studies.job_template_id.is_not(None))
+        .where(waiting.c.hinted_at.is_(None) | old)
+        .limit(limit)
+    )
+    return _stamp(connection, due if study_id is None else due.where(studies.id == study_id))
+
+
+def _stamp(connection: Connection, due: Select[tuple[int]]) -> list[int]:
+    # SKIP LOCKED: whoever holds a queued trial is taking it, and needs no hint.
+    locked = (
+        select(trials.c.id)
+        .where(trials.c.id.in_(due), trials.c.state == "queued")
+        .with_for_update(key_share=True, skip_locked=True)
+        .cte("locked")
+    )
+    statement = (
+        update(trials)
+        .where(trials.c.id == locked.c.id)
+        .values(hinted_at=func.clock_timestamp())
+        .returning(trials.c.id)
+    )
+    return sorted(connection.execute(statement).scalars())
+
+
+def stamp(connection: Connection, trial_ids: Sequence[int]) -> None:
+    """Hints for these trials leave when the transaction has committed."""
+    if trial_ids:
+        statement = update(trials).where(trials.c.id.in_(trial_ids)).values(hinted_at=func.clock_timestamp())
+        connection.execute(statement)
+
+
+def forget_hint(connection: Connection, trial_id: int) -> None:
+    """The hint reached nobody who could use it: send another as soon as there is a place."""
+    statement = (
+        update(trials).where(trials.c.id == trial_id, trials.c.state == "queued").values(hinted_at=None)
+    )
+    connection.execute(statement)
+
+
+def serialise_client(connection: Connection, study_id: int, client_id: str) -> None:
+    """Two asks of one client wait for each other until the transaction ends."""
+    key = func.hashtextextended(f"ask/{study_id}/{client_id}", 0)
+    connection.execute(select(func.pg_advisory_xact_lock(key)))
+
+
+def lease(lease_seconds: float) -> ColumnElement[Any]:
+    """The end of a lease that begins now, after every wait for a lock."""
+    return func.clock_timestamp() + seconds(lease_seconds)
+
+
+def seconds(amount: float) -> ColumnElement[Any]:
+    return func.make_interval(0, 0, 0, 0, 0, 0, amount)
+
+
+def read(row: Row[Any]) -> Trial:
+    mapping = row._mapping
+    return Trial(
+        **{**{column.name: mapping[column] for column in COLUMNS}, "state": TrialState(mapping["state"])}
+    )

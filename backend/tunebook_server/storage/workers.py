@@ -1,0 +1,71 @@
+"""Workers: who they are and when they were last heard of, by the database's clock."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from sqlalchemy import Row, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from tunebook_server.domain.worker import Worker
+from tunebook_server.storage import tables
+from tunebook_server.storage.engine import Connection
+
+_workers = tables.workers
+_COLUMNS = tuple(_workers.c[field.name] for field in fields(Worker))
+
+
+def register(
+    connection: Connection, *, name: str, host: str, slots: int, labels: Mapping[str, object], version: str
+) -> Worker:
+    """A new worker, or the one of this name, started again."""
+    now = func.clock_timestamp()
+    known = {
+        "host": host,
+        "slots": slots,
+        "labels": dict(labels),
+        "version": version,
+        "started_at": now,
+        "last_seen_at": now,
+        "stopped_at": None,
+    }
+    statement = (
+        insert(_workers)
+        .values(name=name, **known)
+        .on_conflict_do_update(index_elements=["name"], set_=known)
+        .returning(*_COLUMNS)
+    )
+    return _worker(connection.execute(statement).one())
+
+
+def get(connection: Connection, worker_id: int) -> Worker | None:
+    row = connection.execute(select(*_COLUMNS).where(_workers.c.id == worker_id)).one_or_none()
+    return None if row is None else _worker(row)
+
+
+def seen(connection: Connection, worker_id: int) -> Worker | None:
+    return _change(connection, worker_id, {"last_seen_at": func.clock_timestamp(), "stopped_at": None})
+
+
+def stopped(connection: Connection, worker_id: int) -> Worker | None:
+    now = func.clock_timestamp()
+    return _change(connection, worker_id, {"last_seen_at": now, "stopped_at": now})
+
+
+def after(connection: Connection, worker_id: int, limit: int) -> list[tuple[Worker, float | None]]:
+    """Workers behind `worker_id`, each with the seconds since it was last heard of."""
+    silence = func.extract("epoch", func.clock_timestamp() - _workers.c.last_seen_at)
+    query = select(*_COLUMNS, silence).where(_workers.c.id > worker_id).order_by(_workers.c.id).limit(limit)
+    return [
+        (Worker(*row[:-1]), None if row[-1] is None else float(row[-1])) for row in connection.execute(query)
+    ]
+
+
+def _change(connection: Connection, worker_id: int, changes: Mapping[str, object]) -> Worker | None:
+    statement = update(_workers).where(_workers.c.id == worker_id).values(**changes).returning(*_COLUMNS)
+    row = connection.execute(statement).one_or_none()
+    return None if row is None else _worker(row)
+
+
+def _worker(row: Row[Any]) -> Worker:
+    return Worker(**row._mapping)
