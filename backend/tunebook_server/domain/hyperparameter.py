@@ -65,17 +65,12 @@ class Float:
             if not is_number(value):
                 remedy = f"Give a number of magnitude up to {NUMBER_LIMIT:g}."
                 faults.append(Fault(end, f"{self.name}: {end} is {show(value)}", remedy))
-        refuse(faults or _range_faults(self.name, self.low, self.high, self.scale, LOG_LOWEST))
+        refuse(faults or _range_faults(self, log_lowest=LOG_LOWEST, narrowest=NARROWEST))
         object.__setattr__(self, "low", float(self.low))
         object.__setattr__(self, "high", float(self.high))
 
     def from_unit(self, u: float) -> float:
-        if self.scale == "log":
-            low, high = math.log(self.low), math.log(self.high)
-            value = math.exp(low + u * (high - low))
-        else:
-            value = self.low + u * (self.high - self.low)
-        return min(max(value, self.low), self.high)
+        return along(float(u), self.low, self.high, self.scale)
 
     def to_unit(self, value: Value) -> float:
         """Outside [0, 1] for a recorded value outside the range; NaN for one without a place on the scale."""
@@ -113,7 +108,7 @@ class Integer:
                 problem = f"{self.name}: {end} is {show(getattr(self, end))}"
                 remedy = f"Give a whole number of magnitude up to {INTEGER_LIMIT}."
                 faults.append(Fault(end, problem, remedy))
-        refuse(faults or _range_faults(self.name, self.low, self.high, self.scale, 1))
+        refuse(faults or _range_faults(self, log_lowest=1, narrowest=0))
         object.__setattr__(self, "low", int(self.low))
         object.__setattr__(self, "high", int(self.high))
 
@@ -122,11 +117,9 @@ class Integer:
         return self.high - self.low + 1
 
     def from_unit(self, u: float) -> int:
-        if self.scale == "log":
-            low, high = math.log(self.low - 0.5), math.log(self.high + 0.5)
-            value = math.floor(math.exp(low + u * (high - low)) + 0.5)
-        else:
-            value = self.low + math.floor(u * (self.high - self.low + 1))
+        if self.scale == "linear":
+            return self.low + _cell(u, self.high - self.low + 1)
+        value = math.floor(along(u, self.low - 0.5, self.high + 0.5, "log") + 0.5)
         return min(max(value, self.low), self.high)
 
     def to_unit(self, value: Value) -> float:
@@ -207,7 +200,7 @@ class Boolean:
         refuse(_common_faults(self.name, self.role))
 
     def from_unit(self, u: float) -> bool:
-        return u >= 0.5
+        return bool(u >= 0.5)
 
     def to_unit(self, value: Value) -> float:
         if not isinstance(value, bool):
@@ -260,6 +253,16 @@ def same_value(left: object, right: object) -> bool:
     return isinstance(left, bool) == isinstance(right, bool) and left == right
 
 
+def along(u: float, low: float, high: float, scale: Scale) -> float:
+    """The point at the share u of the way from low to high, on the scale; never outside."""
+    if scale == "log":
+        bottom, top = math.log(low), math.log(high)
+        value = math.exp(bottom + u * (top - bottom))
+    else:
+        value = low + u * (high - low)
+    return min(max(value, low), high)
+
+
 def _cell(u: float, cells: int) -> int:
     return min(max(math.floor(u * cells), 0), cells - 1)
 
@@ -298,16 +301,17 @@ def _scale_faults(name: str, scale: object) -> list[Fault]:
     return [Fault("scale", f"{name}: scale is {show(scale)}", "Use linear or log.")]
 
 
-def _range_faults(name: str, low: float, high: float, scale: Scale, log_lowest: float) -> list[Fault]:
+def _range_faults(axis: Float | Integer, *, log_lowest: float, narrowest: float) -> list[Fault]:
     faults = []
-    if scale == "log" and low < log_lowest:
+    name, low, high = axis.name, show(axis.low), show(axis.high)
+    if axis.scale == "log" and axis.low < log_lowest:
         remedy = f"Give a low of at least {log_lowest:g}, or use the linear scale."
-        faults.append(Fault("low", f"{name}: low is {show(low)} on a log scale", remedy))
-    if low >= high:
-        problem = f"{name}: low {show(low)} is not below high {show(high)}"
+        faults.append(Fault("low", f"{name}: low is {low} on a log scale", remedy))
+    if axis.low >= axis.high:
+        problem = f"{name}: low {low} is not below high {high}"
         faults.append(Fault("low", problem, 'Swap or widen them; for one value use type "fixed".'))
-    elif high - low < max(NARROWEST * max(abs(low), abs(high)), LOG_LOWEST):
-        problem = f"{name}: low {show(low)} and high {show(high)} are too close to search between"
+    elif axis.high - axis.low < max(narrowest * max(abs(axis.low), abs(axis.high)), LOG_LOWEST):
+        problem = f"{name}: low {low} and high {high} are too close to search between"
         faults.append(Fault("high", problem, 'Widen the range; for one value use type "fixed".'))
     return faults
 

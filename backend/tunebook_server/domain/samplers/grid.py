@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from tunebook_server.domain.document import Document, as_integer, close_to, refuse, show
 from tunebook_server.domain.errors import Fault
-from tunebook_server.domain.hyperparameter import Boolean, Categorical, Float, Hyperparameter, Integer
+from tunebook_server.domain.hyperparameter import Boolean, Categorical, Float, Hyperparameter, Integer, along
 from tunebook_server.domain.search_space import SearchSpace
 from tunebook_server.domain.trial import Configuration, Value
 
@@ -146,21 +146,23 @@ def _values(parameter: Hyperparameter, points: int) -> Sequence[Value]:
         case Boolean():
             return (False, True)
         case Float():
-            return _spread(parameter, points)
+            return tuple(dict.fromkeys(_readable(value, parameter) for value in _spread(parameter, points)))
         case Integer():
             if parameter.high - parameter.low < points:
                 return range(parameter.low, parameter.high + 1)
-            return tuple(sorted({round(value) for value in _spread(parameter, points)}))
+            return tuple(dict.fromkeys(round(value) for value in _spread(parameter, points)))
     return (parameter.value,)
 
 
-def _spread(parameter: Float | Integer, points: int) -> tuple[float, ...]:
-    """Points from end to end at equal distance on the scale, the middle for a single one; to 12 digits, so
-    that a grid on decades reads 0.001 and not 0.0010000000000000002."""
-    axis = Float(parameter.name, float(parameter.low), float(parameter.high), parameter.scale)
+def _spread(axis: Float | Integer, points: int) -> list[float]:
+    """Points from end to end at equal distance on the scale; the middle for a single one."""
     units = [0.5] if points == 1 else [place / (points - 1) for place in range(points)]
-    values = (float(f"{axis.from_unit(unit):.12g}") for unit in units)
-    return tuple(dict.fromkeys(min(max(value, axis.low), axis.high) for value in values))
+    return [along(unit, axis.low, axis.high, axis.scale) for unit in units]
+
+
+def _readable(value: float, axis: Float) -> float:
+    """To 12 digits, so that a grid on decades says 0.001 and not 0.0010000000000000002."""
+    return min(max(float(f"{value:.12g}"), axis.low), axis.high)
 
 
 def _most_active(space: SearchSpace) -> int:
@@ -169,8 +171,7 @@ def _most_active(space: SearchSpace) -> int:
     most = 0
     for place in reversed(range(len(space.nodes))):
         node = space.nodes[place]
-        own = node.parameter in space.varied
-        height = int(own) + max(below[place].values(), default=0)
+        height = int(node.parameter.size != 1) + max(below[place].values(), default=0)
         if node.parent is None:
             most += height
             continue
