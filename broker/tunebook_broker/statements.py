@@ -1,3 +1,4 @@
+# ruff: noqa: S608 (put together from this file alone)
 """The SQL of the broker: tables `broker_messages` and `broker_bindings`, nothing else.
 
 A consumer is known by a random key, under which its connection holds an advisory lock: Postgres releases the
@@ -6,7 +7,7 @@ lock when that connection dies, for whatever reason, and every message taken und
 """
 
 CHANNEL = "tunebook_broker"
-"""The one NOTIFY channel: the payload is the queue that got a message, or the key whose consumer may take more."""
+"""The one NOTIFY channel; a payload is the queue that got a message, or the key of who may take more."""
 
 CONSUMER_LOCKS = 0x54624272  # "TbBr", the first half of each consumer's advisory lock
 RECOVERY_LOCK = 0x54625265  # "TbRe"
@@ -17,7 +18,8 @@ LISTEN = f"LISTEN {CHANNEL}"
 PUT = """
 WITH message AS (
     INSERT INTO broker_messages (queue, priority, payload, expires_at)
-    SELECT unnest(%(queues)s::text[]), %(priority)s, %(payload)s::json, now() + make_interval(secs => %(seconds)s)
+    SELECT unnest(%(queues)s::text[]), %(priority)s, %(payload)s::json,
+        now() + make_interval(secs => %(seconds)s)
     RETURNING queue)
 SELECT pg_notify('tunebook_broker', queue) FROM message
 """
@@ -41,7 +43,8 @@ GIVE_BACK = """
 WITH free AS (
     UPDATE broker_messages SET taken_at = NULL, taken_by = NULL
     WHERE id = ANY(%(ids)s) AND taken_by = %(key)s RETURNING queue)
-SELECT pg_notify('tunebook_broker', queue) FROM free UNION ALL SELECT pg_notify('tunebook_broker', %(key)s::text)
+SELECT pg_notify('tunebook_broker', queue) FROM free
+UNION ALL SELECT pg_notify('tunebook_broker', %(key)s::text)
 """
 
 SIZE = "SELECT count(*) FROM broker_messages WHERE queue = %(queue)s AND taken_by IS NULL"
@@ -55,7 +58,7 @@ ON CONFLICT (exchange, routing_key, pattern, queue) DO UPDATE SET owner = exclud
 UNBIND = "DELETE FROM broker_bindings WHERE queue = %(queue)s AND exchange = %(exchange)s"
 BINDINGS = "SELECT routing_key, pattern, queue FROM broker_bindings WHERE exchange = %(exchange)s"
 
-# One recovery at a time, in its own transaction: two at once could free what a living consumer has just taken.
+# One recovery at a time, in its own transaction: two at once could free what the living have just taken.
 RECOVERY_TURN = "SELECT pg_try_advisory_xact_lock(%s, 0)"
 _LIVING = f"""
     SELECT objid::bigint FROM pg_locks

@@ -1,4 +1,4 @@
-"""A kombu virtual transport over Postgres: SKIP LOCKED to take, LISTEN/NOTIFY to wait, locks to know the living."""
+"""A kombu virtual transport over Postgres: SKIP LOCKED takes, LISTEN/NOTIFY waits, locks show who lives."""
 
 import json
 import random
@@ -46,10 +46,11 @@ class Channel(virtual.Channel):
         self._execute(sql.ACK, id=delivery_tag)
 
     def basic_reject(self, delivery_tag: int, requeue: bool = False) -> None:
-        if not requeue:
-            return self.basic_ack(delivery_tag)
-        self.qos.ack(delivery_tag)  # kombu's own reject would publish a copy
-        self._execute(sql.GIVE_BACK, ids=[delivery_tag])
+        if requeue:
+            self.qos.ack(delivery_tag)  # kombu's own reject would publish a copy
+            self._execute(sql.GIVE_BACK, ids=[delivery_tag])
+        else:
+            self.basic_ack(delivery_tag)
 
     def basic_recover(self, requeue: bool = True) -> None:
         self._give_back_all()
@@ -103,7 +104,12 @@ class Channel(virtual.Channel):
 
     def _queue_bind(self, exchange: str, routing_key: str, pattern: str | None, queue: str) -> None:
         owner = self.connection.key if queue in self._transient_queues else None
-        place = {"exchange": exchange, "routing_key": routing_key or "", "pattern": pattern or "", "queue": queue}
+        place = {
+            "exchange": exchange,
+            "routing_key": routing_key or "",
+            "pattern": pattern or "",
+            "queue": queue,
+        }
         self._execute(sql.BIND, **place, owner=owner)
 
     def get_table(self, exchange: str) -> list[TupleRow]:
@@ -113,7 +119,7 @@ class Channel(virtual.Channel):
         return int(self._execute(sql.SIZE, queue=queue)[0][0])
 
     def _purge(self, queue: str) -> int:
-        return self.connection.count(sql.PURGE, queue=queue)
+        return int(self.connection.count(sql.PURGE, queue=queue))
 
     def _delete(self, queue: str, exchange: str, *_: Any, **__: Any) -> None:
         self._execute(sql.UNBIND, queue=queue, exchange=exchange)
@@ -121,13 +127,17 @@ class Channel(virtual.Channel):
 
 
 class Transport(virtual.Transport):
-    """Two connections: one for statements (any thread; psycopg locks it), one that waits (the draining thread)."""
+    """Two connections: one for statements (from any thread), one that waits (the draining thread's)."""
 
     Channel = Channel
     can_parse_url = True
     driver_type = "tunebook"
     driver_name = "tunebook_broker"
-    connection_errors = (*virtual.Transport.connection_errors, psycopg.OperationalError, psycopg.InterfaceError)
+    connection_errors: tuple[Any, ...] = (
+        *virtual.Transport.connection_errors,
+        psycopg.OperationalError,
+        psycopg.InterfaceError,
+    )
     implements = virtual.Transport.implements.extend(exchange_type=frozenset({"direct", "topic", "fanout"}))
 
     def __init__(self, client: Any, **options: Any) -> None:
@@ -168,15 +178,16 @@ class Transport(virtual.Transport):
     def look_again(self) -> None:
         self._look_now = True
 
-    def drain_events(self, connection: Any, timeout: float | None = None) -> None:
+    def drain_events(self, connection: Any, timeout: float | None = None, **_: Any) -> None:
         """Deliver one message, or raise TimeoutError; an idle consumer only waits for its socket."""
         end = None if timeout is None else monotonic() + timeout
+        cycle: Any = self.cycle
         while True:
             if self._look_now or monotonic() >= self._recovery_due:
                 self._look_now = False
                 self._recover()
                 with suppress(Empty):
-                    self.cycle.get(self._deliver, timeout=timeout)
+                    cycle.get(self._deliver, timeout=timeout)
                     self._look_now = True
                     return
             now = monotonic()
@@ -212,12 +223,13 @@ class Transport(virtual.Transport):
         return self._statements.cursor()
 
     def _connect(self) -> Connection:
-        options = self.client.transport_options
+        client: Any = self.client
+        options = client.transport_options
         timeout_ms = round(1000 * options.get("timeout_seconds", STATEMENT_TIMEOUT_SECONDS))
         return psycopg.connect(
-            self.client.hostname,
+            client.hostname,
             autocommit=True,
-            connect_timeout=max(2, round(self.client.connect_timeout or 5)),  # psycopg: at least 2 s
+            connect_timeout=max(2, round(client.connect_timeout or 5)),  # psycopg: at least 2 s
             application_name="tunebook broker",
             # The server's side of keep-alive: a consumer whose host vanished is dead to us after a minute.
             options=f"-c statement_timeout={timeout_ms} -c lock_timeout={timeout_ms}"

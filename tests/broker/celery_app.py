@@ -4,8 +4,9 @@ import os
 import time
 from pathlib import Path
 
-import tunebook_broker  # noqa: F401 (registers the transport)
 from celery import Celery
+
+import tunebook_broker  # noqa: F401 (registers the transport)
 
 RECORD = Path(os.environ.get("TEST_RECORD", "/dev/null"))
 

