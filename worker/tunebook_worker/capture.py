@@ -20,21 +20,25 @@ class LogSpool:
     def __init__(self, folder: JobFolder) -> None:
         self._writer = SpoolWriter(folder.log, limit_bytes=LOG_LIMIT_BYTES)
         self._lock = threading.Lock()
-        self.missing_bytes = 0
+        self._missing_bytes = 0
 
     def append(self, content: bytes) -> None:
         with self._lock:
-            if self.missing_bytes and self._store(
-                b"\n[tunebook: %d bytes are missing here]\n" % self.missing_bytes
-            ):
-                self.missing_bytes = 0
-            if self.missing_bytes or not self._store(content):
-                self.missing_bytes += len(content)
+            if self._store(self._gap() + content):
+                self._missing_bytes = 0
+            else:
+                self._missing_bytes += len(content)
 
     def close(self) -> None:
-        if self.missing_bytes:
-            self._store(b"\n[tunebook: %d bytes are missing here]\n" % self.missing_bytes, important=True)
+        if self._missing_bytes:
+            self._store(self._gap(), important=True)
         self._writer.close()
+
+    def _gap(self) -> bytes:
+        """What stands in the log where output did not fit."""
+        return (
+            b"\n[tunebook: %d bytes are missing here]\n" % self._missing_bytes if self._missing_bytes else b""
+        )
 
     def _store(self, content: bytes, *, important: bool = False) -> bool:
         record = {"content": base64.b64encode(content).decode()}
