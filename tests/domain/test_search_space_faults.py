@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 
 from tests.domain.spaces import HOSTILE, Document, Entry, bent_documents, documents
-from tunebook_server.domain.document import FAULTS_SHOWN
+from tunebook_server.domain.document import FAULTS_SHOWN, STRANGERS_SHOWN
 from tunebook_server.domain.errors import Fault, Invalid
 from tunebook_server.domain.search_space import SCHEMA, Boolean, Categorical, Float, Integer, SearchSpace
 
@@ -150,7 +150,7 @@ def test_a_float_cannot_be_a_parent_and_a_shared_name_is_no_reference() -> None:
     ]
     (fault,) = faults_of(twice)
     assert "2 hyperparameters are named 'nested'" in fault.problem
-    assert "optimizer=sgd/nested, optimizer=adam/nested" in fault.remedy
+    assert "'optimizer=sgd/nested', 'optimizer=adam/nested'" in fault.remedy
 
 
 def test_names_that_overlap_in_one_value_are_refused_and_in_none_allowed() -> None:
@@ -176,9 +176,14 @@ def test_limits_on_hyperparameters_choices_and_keys() -> None:
 
 
 def test_a_million_faults_are_cut_to_a_readable_answer() -> None:
-    hostile = [{"name": "a", "type": "boolean"} | {f"k{number}": 1 for number in range(10_000)}]
-    faults = faults_of(hostile)
-    assert len(faults) == FAULTS_SHOWN
+    hostile = {"name": "a", "type": "boolean"} | {f"k{number}": 1 for number in range(10_000)}
+    faults = faults_of([hostile])
+    assert len(faults) == STRANGERS_SHOWN + 1
+    assert f"{10_000 - STRANGERS_SHOWN} more unknown keys" in faults[-1].problem
+    assert len(faults_of([hostile] * 100)) == FAULTS_SHOWN
+    with pytest.raises(Invalid) as raised:
+        SearchSpace((Boolean("a"),)).check(hostile | {"a": True})
+    assert len(raised.value.faults) == STRANGERS_SHOWN + 1
 
 
 def test_constructors_hold_the_same_rules() -> None:

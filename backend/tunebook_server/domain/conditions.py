@@ -87,7 +87,7 @@ class Tree:
                 return number
         named = [at for at, other in enumerate(self.parameters) if other and other.name == when.parent]
         if len(named) > 1:
-            keys = ", ".join(self.nodes[at].key for at in named[:5] if at in self.nodes)
+            keys = ", ".join(show(self.nodes[at].key) for at in named[:5] if at in self.nodes)
             problem = f"{parameter.name}: {len(named)} hyperparameters are named {show(when.parent)}"
             raise _fault(problem, f"Name the parent by its key{': ' if keys else ''}{keys}.")
         if named and named[0] in self.nodes:
@@ -139,7 +139,7 @@ def _twins(nodes: Mapping[int, Node]) -> list[Misplaced]:
         for other in by_name.setdefault(name, []):
             shared = node.needs.keys() & other.needs.keys()
             if all(node.needs[ancestor] & other.needs[ancestor] for ancestor in shared):
-                problem = f"{name}: can be active together with another of that name ({other.key})"
+                problem = f"{name}: can be active together with another of that name, {show(other.key)}"
                 remedy = "Rename one, or give both conditions that exclude each other."
                 found.append(Misplaced(place, Fault("name", problem, remedy)))
                 break

@@ -13,6 +13,8 @@ NUMBER_LIMIT = 1e300
 """Largest magnitude of a number in a document: differences and sums of two stay finite doubles."""
 FAULTS_SHOWN = 100
 """A document can be wrong a million times over; an answer stays readable."""
+STRANGERS_SHOWN = 20
+"""Unknown keys of one object that are named one by one."""
 
 # Postgres stores neither NUL nor a lone surrogate; other control characters garble terminals and logs.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -128,11 +130,14 @@ class Document:
 
     def only(self, *known: str) -> None:
         """Keys that nobody reads are faults: a mistyped key would be dropped in silence."""
-        for key in self.content:
-            if key not in known:
-                near = close_to(key, known) if isinstance(key, str) else ""
-                remedy = f"{near}Known keys: {', '.join(known)}."
-                self._add(self.field, f"{self.label}unknown key {show(key)}", remedy)
+        unknown = [key for key in self.content if key not in known]
+        for key in unknown[:STRANGERS_SHOWN]:
+            near = close_to(key, known) if isinstance(key, str) else ""
+            remedy = f"{near}Known keys: {', '.join(known) or 'none'}."
+            self._add(self.field, f"{self.label}unknown key {show(key)}", remedy)
+        if len(unknown) > STRANGERS_SHOWN:
+            problem = f"{self.label}{len(unknown) - STRANGERS_SHOWN} more unknown keys"
+            self._add(self.field, problem, "Leave them out.")
 
     def text(self, key: str, *, limit: int, default: str | None = None, lines: bool = False) -> str:
         """A text; without a default it must be there and hold more than blanks."""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunebook_server.domain.conditions import Misplaced, Node, Tree
-from tunebook_server.domain.document import close_to, refuse, show
+from tunebook_server.domain.document import STRANGERS_SHOWN, close_to, refuse, show
 from tunebook_server.domain.errors import Fault, Invalid, NotFound
 from tunebook_server.domain.hyperparameter import (
     Boolean,
@@ -171,7 +171,11 @@ class SearchSpace:
         strangers = [name for name in configuration if name not in checked]
         if faults:  # which conditions hold is not known then
             strangers = [name for name in strangers if name not in self._names]
-        refuse(faults + [self._stranger(name, field) for name in strangers])
+        faults += [self._stranger(name, field) for name in strangers[:STRANGERS_SHOWN]]
+        if len(strangers) > STRANGERS_SHOWN:
+            problem = f"{len(strangers) - STRANGERS_SHOWN} more values belong to no hyperparameter"
+            faults.append(Fault(field, problem, "Leave them out."))
+        refuse(faults)
         return checked
 
     def _stranger(self, name: object, path: str) -> Fault:
@@ -181,7 +185,7 @@ class SearchSpace:
             near = close_to(name, names) if isinstance(name, str) else ""
             remedy = f"{near}Known hyperparameters: {', '.join(names[:20])}."
             return Fault(path, f"the search space has no hyperparameter {show(name)}", remedy)
-        where = " or ".join(node.key.rpartition("/")[0] for node in places[:5])
+        where = " or ".join(show(node.key.rpartition("/")[0]) for node in places[:5])
         return Fault(f"{path}.{name}", f"{name} is not active here", f"Leave it out; it belongs to {where}.")
 
     @cached_property

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tunebook_server.domain.document import Document, refuse
+from tunebook_server.domain.document import FAULTS_SHOWN, Document, refuse
 from tunebook_server.domain.errors import Fault, Invalid
 from tunebook_server.domain.search_space import SearchSpace
 from tunebook_server.domain.trial import Configuration
@@ -31,6 +31,8 @@ class Manual:
     def check(self, space: SearchSpace) -> None:
         faults: list[Fault] = []
         for place, configuration in enumerate(self.configurations):
+            if len(faults) >= FAULTS_SHOWN:
+                break
             try:
                 space.check(configuration, field=f"sampler.options.configurations.{place}")
             except Invalid as invalid:
