@@ -6,7 +6,7 @@ from tunebook_server.domain.batch import Batch, Series, batch
 from tunebook_server.domain.curve import after, score
 from tunebook_server.domain.errors import Fenced, Invalid, Mismatch
 from tunebook_server.domain.trial import HELD, TrialState
-from tunebook_server.storage import metrics, studies
+from tunebook_server.storage import attempts, metrics, studies
 from tunebook_server.storage.engine import Connection, Engine, transaction
 from tunebook_server.storage.metrics import Target
 
@@ -24,35 +24,54 @@ def report(
 ) -> Accepted:
     """Stores a batch once, whatever the number of deliveries, and brings the trial's objective up to date.
 
-    `sequence` counts the batches of an attempt; of two values for one step the one with the higher sequence stays.
-    Raises Invalid, NotFound, Fenced (a newer attempt holds the trial, or it has ended), Mismatch (this sequence came
-    before with another `content_hash`).
+    `sequence` counts the batches of an attempt; of two values for a step the one with the higher sequence stays.
+    Raises Invalid, NotFound, Fenced (a newer attempt holds the trial, or it has ended; the refused points are
+    counted on their attempt), Mismatch (this sequence came before with another `content_hash`).
     """
     if not 0 <= sequence <= MAX_SEQUENCE:
         raise Invalid(f"sequence is {sequence}", field="sequence", remedy="Count batches from 0.")
     content = batch(series)
-    with transaction(engine) as connection:
-        target = metrics.lock(
-            connection, trial_id=trial_id, epoch=epoch, sequence=sequence, names=content.names
-        )
-        if _fenced(target, epoch, content_hash):
-            return Accepted(len(content.steps), duplicate=True)
-        written = metrics.write(
-            connection,
-            trial_id=trial_id,
-            epoch=epoch,
-            sequence=sequence,
-            content_hash=content_hash,
-            metric_ids=_metric_ids(connection, target, content.names),
-            batch=content,
-        )
-        if not written:
-            earlier = metrics.content_hash(connection, trial_id=trial_id, epoch=epoch, sequence=sequence)
-            _check_same(earlier, content_hash)
-            return Accepted(len(content.steps), duplicate=True)
-        _score(connection, target, content)
-        if target.state == TrialState.CLAIMED:
-            metrics.set_running(connection, trial_id=trial_id)
+    try:
+        with transaction(engine) as connection:
+            return _store(
+                connection,
+                content,
+                trial_id=trial_id,
+                epoch=epoch,
+                sequence=sequence,
+                content_hash=content_hash,
+            )
+    except Fenced:
+        with transaction(engine) as connection:
+            attempts.drop(connection, trial_id, epoch, len(content.steps))
+        raise
+
+
+def _store(
+    connection: Connection, content: Batch, *, trial_id: int, epoch: int, sequence: int, content_hash: bytes
+) -> Accepted:
+    target = metrics.lock(connection, trial_id=trial_id, epoch=epoch, sequence=sequence, names=content.names)
+    if _fenced(target, epoch, content_hash):
+        return Accepted(len(content.steps), duplicate=True)
+    written = metrics.write(
+        connection,
+        trial_id=trial_id,
+        epoch=epoch,
+        sequence=sequence,
+        content_hash=content_hash,
+        metric_ids=_metric_ids(connection, target, content.names),
+        batch=content,
+    )
+    if not written:
+        earlier = metrics.content_hash(connection, trial_id=trial_id, epoch=epoch, sequence=sequence)
+        _check_same(earlier, content_hash)
+        return Accepted(len(content.steps), duplicate=True)
+    scored = _score(connection, target, content)
+    if target.state == TrialState.CLAIMED:
+        metrics.set_running(connection, trial_id=trial_id)
+    if scored:
+        studies.bump_best(connection, target.study_id)
+    else:
         studies.bump(connection, target.study_id)
     return Accepted(len(content.steps), duplicate=False)
 
@@ -89,15 +108,19 @@ def _metric_ids(connection: Connection, target: Target, names: tuple[str, ...]) 
     return metrics.add_names(connection, study_id=target.study_id, names=names)
 
 
-def _score(connection: Connection, target: Target, content: Batch) -> None:
-    """The objective follows appended points from the trial's row alone; anything else is counted anew."""
+def _score(connection: Connection, target: Target, content: Batch) -> bool:
+    """Whether the trial's objective may have changed.
+
+    It follows appended points from the trial's row alone; after anything else it is counted anew.
+    """
     if target.objective.metric not in content.names:
-        return
+        return False
     place = content.names.index(target.objective.metric)
     summary = content.summary(place)
     last_step = target.score.last_step
-    if last_step is None or summary.first_step > last_step:
-        scored = after(target.objective, target.score, score(target.objective, summary))
-        metrics.keep_score(connection, trial_id=target.trial_id, score=scored)
-    else:
+    if last_step is not None and summary.first_step <= last_step:
         metrics.recompute_objective(connection, target.trial_id)
+        return True
+    scored = after(target.objective, target.score, score(target.objective, summary))
+    metrics.keep_score(connection, trial_id=target.trial_id, score=scored)
+    return scored.objective != target.score.objective
