@@ -61,7 +61,8 @@ class AskedTrial(Trial):
             raise ValueError(f"state is {state!r}; use completed, infeasible, stopped or failed")
         if not self._finished:
             self._finished = True
-            self._append({"type": "finish", "state": state, "reason": checked_reason(reason)})
+            end = {"state": state, "reason": checked_reason(reason), "dropped": self._writer.dropped}
+            self._append({"type": "finish", **end})
             self._writer.close()
         self._courier.flush(FLUSH_SECONDS)
         return self._courier.sender.finished

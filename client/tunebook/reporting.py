@@ -70,7 +70,9 @@ class Sender:
                 where = {"step": record["step"], "uri": record["path"], "metric": None}
                 refused += not self._post("checkpoint", where)
             elif record["type"] == "finish":
-                refused += not self._post("finish", {"state": record["state"], "reason": record["reason"]})
+                lost = record["dropped"] + self.spool.damaged + self.refused + refused
+                end = {"state": record["state"], "reason": record["reason"], "dropped_points": lost}
+                refused += not self._post("finish", end)
                 self.finished = True
         self.spool.commit()
         self.refused += refused

@@ -8,7 +8,7 @@ from typing import Any, SupportsFloat, SupportsIndex
 from urllib.parse import unquote, urlsplit
 
 from tunebook.points import checked_step, checked_values
-from tunebook.spool import SpoolWriter
+from tunebook.spool import Record, SpoolWriter
 
 log = logging.getLogger("tunebook")
 
@@ -55,10 +55,9 @@ class Trial:
         if self._spool is None or not numbers:
             return
         record = {"type": "report", "step": number, "values": numbers, "time": time.time()}
-        if not self._spool.append(record) and self._objective in numbers:
-            # The spool is full: its reserve is for what decides the study.
-            kept = {self._objective: numbers[self._objective]}
-            self._spool.append({**record, "values": kept}, important=True)
+        # In a full spool the reserve is for what decides the study.
+        objective = {name: numbers[name] for name in (self._objective,) if name in numbers}
+        self._spool.append(record, instead={**record, "values": objective} if objective else None)
 
     def checkpoint(self, step: SupportsIndex, path: str | Path) -> None:
         """Registers a complete file or folder that this trial can be resumed from at `step`.
@@ -70,7 +69,7 @@ class Trial:
             raise FileNotFoundError(f"checkpoint {place} does not exist")
         self._append({"type": "checkpoint", "step": number, "path": str(place)})
 
-    def _append(self, record: Mapping[str, object]) -> None:
+    def _append(self, record: Record) -> None:
         if self._spool is not None and not self._spool.append(record, important=True):
             log.warning("The spool %s is full: a %s record was dropped.", self._spool.folder, record["type"])
 

@@ -11,6 +11,8 @@ from tunebook.credentials import Credentials, store
 
 DEFAULT_URL = "http://127.0.0.1:8787"
 TOKEN_DAYS = 90
+SCOPES = ["study:read", "study:write", "trial:report", "run:launch", "template:admin"]
+"""All that the SDK and this command need: a stolen file cannot make more tokens."""
 
 
 def add_to(commands: Any) -> None:
@@ -29,7 +31,8 @@ def login(options: argparse.Namespace) -> int:
     code = options.code or input("One-time code: ")
     same_origin = {"Origin": url}
     api.post("/login", {"code": code.strip()}, headers=same_origin)
-    wanted = {"name": f"tunebook login on {socket.gethostname()}", "expires_in_days": TOKEN_DAYS}
+    name = f"tunebook login on {socket.gethostname()}"
+    wanted = {"name": name, "scopes": SCOPES, "expires_in_days": TOKEN_DAYS}
     token = api.post("/tokens", wanted, headers=same_origin)["token"]
     api.close()
     who = Api(url, token).get("/me")

@@ -55,7 +55,7 @@ class SpoolReader:
 
     @property
     def dropped(self) -> int:
-        """Records that the size cap kept out, as the writer last noted."""
+        """Points (and other records) that the size cap kept out, as the writer last noted."""
         return read_note(self.folder / "counts.json").get("dropped", 0)
 
     def read(self, max_records: int = 1000, *, max_bytes: int = 256 << 10) -> list[Record]:

@@ -6,10 +6,10 @@ import fcntl
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
-from tunebook.spool.journal import encode, end_of, read_note, segment_path, segments, write_note
+from tunebook.spool.journal import Record, encode, end_of, read_note, segment_path, segments, write_note
 
 _RESERVE_SHARE = 10
 """One part in ten of the size cap is kept for important records."""
@@ -44,7 +44,7 @@ class SpoolWriter:
         self.written = end_of(self.folder)
         """Records ever written here, which is also the next record's index."""
         self.dropped = read_note(self.folder / "counts.json").get("dropped", 0)
-        """Records that the size cap or the disk kept out."""
+        """Points (and other records) that the size cap or the disk kept out."""
         self._retired: list[int] = []
         self._file, self._segment_used = self._open_segment()
         self._used_bytes, self._measured_at = self._measure(), time.monotonic()
@@ -53,16 +53,19 @@ class SpoolWriter:
         self._syncing = threading.Thread(target=self._sync_regularly, name="tunebook-spool", daemon=True)
         self._syncing.start()
 
-    def append(self, record: Mapping[str, object], *, important: bool = False) -> bool:
-        """True when the record is stored; False when it was dropped, and counted.
+    def append(self, record: Record, *, important: bool = False, instead: Record | None = None) -> bool:
+        """True when the record is stored whole; what is not stored is counted in `dropped`.
 
-        Raises ValueError for a record that could never be stored (longer than MAX_RECORD_BYTES).
+        `instead`: what the reserve is for when the record does not fit. Raises ValueError for a record that
+        could never be stored (longer than MAX_RECORD_BYTES).
         """
         if os.getpid() != self._pid:
             return False  # a fork: the lock and the index belong to the parent
         with self._lock:
-            stored = not self._closing.is_set() and self._store(record, important)
-            self.dropped += not stored
+            stored = self._store(record, important)
+            if not stored:
+                kept = instead is not None and self._store(instead, important=True)
+                self.dropped += _points(record) - (_points(instead) if instead and kept else 0)
         if not self._dirty.is_set():
             self._dirty.set()
         return stored
@@ -93,9 +96,9 @@ class SpoolWriter:
         os.close(self._file)
         os.close(self._lock_file)
 
-    def _store(self, record: Mapping[str, object], important: bool) -> bool:
+    def _store(self, record: Record, important: bool) -> bool:
         content = encode(self.written, record)
-        if not self._fits(len(content), important):
+        if self._closing.is_set() or not self._fits(len(content), important):
             return False
         try:
             if self._segment_used and self._segment_used + len(content) > self._segment_bytes:
@@ -146,6 +149,10 @@ class SpoolWriter:
             if not self._closing.is_set():
                 self.sync()
             self._closing.wait(self._sync_seconds)
+
+
+def _points(record: Record) -> int:
+    return len(record.get("values", ())) or 1
 
 
 @contextlib.contextmanager
