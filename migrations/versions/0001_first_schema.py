@@ -242,7 +242,8 @@ CREATE TABLE metric_batches (
     received_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (trial_id, epoch, sequence)
 );
--- level 0 holds every point; level n > 0 holds min and max per 2^n * 64 points, built by compaction.
+-- level 0 holds every point, written by reports and joined by compaction; level 1 one of 16, each further level
+-- one of 8 of those below, among them every extreme. `points` counts what a chunk stands for.
 CREATE TABLE metric_chunks (
     trial_id bigint NOT NULL REFERENCES trials ON DELETE CASCADE,
     metric_id integer NOT NULL REFERENCES metrics ON DELETE CASCADE,
@@ -277,7 +278,7 @@ CREATE TABLE curves (
     loose_chunks integer NOT NULL DEFAULT 0,
     PRIMARY KEY (trial_id, metric_id, epoch)
 );
-CREATE INDEX curves_loose ON curves (trial_id) WHERE loose_chunks >= 64;
+CREATE INDEX curves_loose ON curves (trial_id) WHERE loose_chunks >= 2;
 CREATE TABLE log_chunks (
     trial_id bigint NOT NULL REFERENCES trials ON DELETE CASCADE,
     epoch integer NOT NULL,

@@ -1,6 +1,7 @@
 """One report: points of several metrics, checked, sorted and summarised in a few passes over all of them.
 
-Everything is one column over all points or over all series, because a batch may be a thousand series of one point.
+Everything is one column over all points or over all series, because a batch may be a thousand series of one
+point.
 """
 
 import math
@@ -25,8 +26,8 @@ Series = Mapping[str, tuple[Steps, Values]]
 class Batch:
     """`steps`, `values`: all points, series after series, inside a series by step, one value a step.
 
-    The other arrays have one element a series. `min_value` and `max_value` are over finite values, NaN where there
-    is none; `min_step` and `max_step` are the earliest steps that reach them.
+    The other arrays have one element a series. `min_value` and `max_value` are over finite values, NaN where
+    there is none; `min_step` and `max_step` are the earliest steps that reach them.
     """
 
     names: tuple[str, ...]
@@ -146,7 +147,9 @@ def _summarised(
 def _extreme(
     ufunc: np.ufunc, candidates: Values, values: Values, starts: NDArray[np.int64], counts: NDArray[np.int64]
 ) -> tuple[Values, NDArray[np.intp]]:
-    """The extreme of every series as first written (of −0.0 and 0.0 the earlier), and its place; NaN where none."""
+    """The extreme of every series as first written (of −0.0 and 0.0 the earlier), and its place; NaN where
+    none.
+    """
     best = ufunc.reduceat(candidates, starts)
     reached = np.flatnonzero(candidates == np.repeat(best, counts))
     place = reached[np.searchsorted(reached, starts)]

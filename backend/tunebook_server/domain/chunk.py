@@ -1,7 +1,7 @@
 """Points as bytes: little-endian int64 steps and float64 values, every bit kept.
 
-Steps inside a chunk increase strictly. Evenly spaced steps, the usual case, take no bytes at all: the first step,
-the last step and the count say everything.
+Steps inside a chunk increase strictly. Evenly spaced steps, the usual case, take no bytes at all: the first
+step, the last step and the count say everything.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,6 @@
 """A curve: the points of one metric of one trial, over all of its attempts."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,7 +46,9 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class CurveSummary:
-    """The summary of what one attempt reported; `visible_until` is the last step that later attempts left valid."""
+    """The summary of what one attempt reported; `visible_until` is the last step that later attempts left
+    valid.
+    """
 
     trial_id: int
     metric: str
@@ -68,21 +69,6 @@ class Score:
     best_step: int | None
     last_step: int | None
     points: int
-
-
-def visible_until(resumed_from: Mapping[int, int | None]) -> dict[int, int | None]:
-    """By epoch, the last step that still counts: None for all of them, −1 for none.
-
-    `resumed_from` holds the step of the checkpoint from which each epoch started, None for a start from nothing.
-    """
-    limits: dict[int, int | None] = {}
-    limit: int | None = None
-    for epoch in sorted(resumed_from, reverse=True):
-        limits[epoch] = limit
-        step = resumed_from[epoch]
-        start = -1 if step is None else step
-        limit = start if limit is None else min(limit, start)
-    return limits
 
 
 def summarise(points: Points) -> Summary | None:

@@ -9,9 +9,10 @@ LEAST_POINTS = 8
 def decimate(values: NDArray[np.float64], max_points: int) -> NDArray[np.intp]:
     """The places to keep, increasing, at most `max_points` (≥ 8) of them.
 
-    Kept are the first and the last place, the smallest and the largest finite value of every bucket of equally
-    many points (so those of the whole), and one non-finite value of every bucket that has any: what a plot shows
-    as a gap stays a gap. The bucket scheme is that of min-max aggregation (Jugel et al., "M4", VLDB 2014).
+    Kept are the first and the last place, the smallest and the largest finite value of every bucket of
+    equally many points (so those of the whole), and one non-finite value of every bucket that has any: what a
+    plot shows as a gap stays a gap. The bucket scheme is that of min-max aggregation (Jugel et al., "M4",
+    VLDB 2014).
     """
     if max_points < LEAST_POINTS:
         raise ValueError(f"max_points is {max_points}, at least {LEAST_POINTS} are needed")

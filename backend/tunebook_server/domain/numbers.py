@@ -20,7 +20,9 @@ def encode(number: float) -> float | str:
 
 
 def decode(number: float | str) -> float:
-    """The inverse of `encode`; raises Invalid for any other string, for booleans and for integers that overflow."""
+    """The inverse of `encode`; raises Invalid for any other string, for booleans and for integers that
+    overflow.
+    """
     if isinstance(number, str):
         try:
             return _BY_NAME[number]

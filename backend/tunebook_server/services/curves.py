@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tunebook_server.domain.chunk import merge
+from tunebook_server.domain.compaction import MAX_LEVEL, points_per_point
 from tunebook_server.domain.curve import Curve, CurveSummary, bounded
 from tunebook_server.domain.decimate import LEAST_POINTS
 from tunebook_server.domain.errors import Invalid
@@ -28,9 +29,9 @@ def read(
 ) -> list[Curve]:
     """One curve a trial and metric with points in the range of steps, by trial number and metric.
 
-    A curve of more than `max_points` (8 to 100,000) is decimated so that it draws the same. With `superseded` there
-    follows, for every attempt that has any, the curve of what it reported after the step that a later attempt
-    resumed from.
+    A curve of more than `max_points` (8 to 100,000) is decimated so that it draws the same. With `superseded`
+    there follows, for every attempt that has any, the curve of what it reported after the step that a later
+    attempt resumed from.
     """
     _check(trial_ids, max_points)
     first = max(first_step or 0, 0)
@@ -125,7 +126,9 @@ def _curves(
 
 
 def _load(connection: Connection, portions: Sequence[Portion], max_points: int) -> list[Loaded]:
-    """At the coarsest level that gives enough points; where steps are spread unevenly, a finer one in further turns."""
+    """At the coarsest level that gives enough points; where steps are uneven, at a finer one in further
+    turns.
+    """
     asked = [replace(portion, level=_level(portion, max_points)) for portion in portions]
     loaded = curves.load(connection, asked)
     while True:
@@ -146,10 +149,7 @@ def _load(connection: Connection, portions: Sequence[Portion], max_points: int) 
 
 def _level(portion: Portion, max_points: int) -> int:
     level = 0
-    while (
-        level < curves.MAX_LEVEL
-        and portion.estimated_points / curves.points_per_point(level + 1) >= max_points
-    ):
+    while level < MAX_LEVEL and portion.estimated_points / points_per_point(level + 1) >= max_points:
         level += 1
     return level
 

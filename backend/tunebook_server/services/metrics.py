@@ -24,7 +24,7 @@ def report(
 ) -> Accepted:
     """Stores a batch once, whatever the number of deliveries, and brings the trial's objective up to date.
 
-    `sequence` counts the batches of an attempt; of two values for a step the one with the higher sequence stays.
+    `sequence` counts the batches of an attempt; of two values for a step that of the higher stays.
     Raises Invalid, NotFound, Fenced (a newer attempt holds the trial, or it has ended; the refused points are
     counted on their attempt), Mismatch (this sequence came before with another `content_hash`).
     """

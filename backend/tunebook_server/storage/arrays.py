@@ -1,8 +1,8 @@
 """Columns as Postgres arrays in the binary format, without a Python object a value.
 
-psycopg sends a list element by element and picks the array's type by the magnitude of its integers, so that each
-mixture would be prepared as a statement of its own. These have one type each.
-Format: `array_recv` in PostgreSQL's src/backend/utils/adt/arrayfuncs.c.
+psycopg sends a list element by element and picks the array's type by the magnitude of its integers, so that
+each mixture would be prepared as a statement of its own. These have one type each. Format: `array_recv` in
+PostgreSQL's src/backend/utils/adt/arrayfuncs.c.
 """
 
 import struct

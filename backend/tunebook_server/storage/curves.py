@@ -11,15 +11,6 @@ from tunebook_server.domain.curve import CurveSummary, Summary
 from tunebook_server.storage.arrays import Integers, Texts
 from tunebook_server.storage.engine import Connection
 
-LEVEL_1_POINTS = 16
-LEVEL_POINTS = 8
-MAX_LEVEL = 8
-
-
-def points_per_point(level: int) -> int:
-    """How many points of a curve one point of a level stands for."""
-    return 1 if level == 0 else LEVEL_1_POINTS * LEVEL_POINTS ** (level - 1)
-
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -81,14 +72,17 @@ def rows(connection: Connection, *, trial_ids: Sequence[int], metrics: Sequence[
     """By trial number, metric and epoch; `metrics` None for all."""
     names = None if metrics is None else Texts(metrics)
     found = connection.exec_driver_sql(ROWS, (Integers(np.array(trial_ids, dtype=np.int64)), names, names))
-    return [Row(*row[:5], summary=Summary(*row[5:14]), visible_until=row[14]) for row in found]
+    return [
+        Row(trial_id, number, metric_id, metric, epoch, Summary(*summary), visible_until)
+        for trial_id, number, metric_id, metric, epoch, *summary, visible_until in found
+    ]
 
 
-# A level's chunk is taken only where it lies inside the range, so that extremes outside of it hide none inside.
+# A level's chunk is taken only inside the range: extremes outside of it would hide those inside.
 CHUNKS = """
 SELECT w.place, c.points, c.first_step, c.last_step, c.steps, c.series
-  FROM unnest(%(trial_id)s, %(metric_id)s, %(epoch)s, %(level)s, %(first_step)s, %(last_step)s) WITH ORDINALITY
-         AS w (trial_id, metric_id, epoch, level, first_step, last_step, place)
+  FROM unnest(%(trial_id)s, %(metric_id)s, %(epoch)s, %(level)s, %(first_step)s, %(last_step)s)
+       WITH ORDINALITY AS w (trial_id, metric_id, epoch, level, first_step, last_step, place)
   JOIN metric_chunks c ON c.trial_id = w.trial_id AND c.metric_id = w.metric_id AND c.epoch = w.epoch
    AND c.level <= w.level AND c.last_step >= w.first_step AND c.first_step <= w.last_step
    AND (c.level = 0 OR (c.first_step >= w.first_step AND c.last_step <= w.last_step))

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from tunebook_server.domain.batch import Batch
+from tunebook_server.domain.compaction import LOOSE_CHUNKS
 from tunebook_server.domain.curve import Score
 from tunebook_server.domain.errors import Invalid, NotFound
 from tunebook_server.domain.objective import Objective
@@ -16,13 +17,12 @@ from tunebook_server.storage.engine import Connection
 
 MAX_NAMES = 2_000
 NAMES_LOCK = 0x4E616D65  # "Name": one transaction at a time adds metric names to a study
-LOOSE_CHUNKS = 64
-CHUNK_POINTS = 4_096
+LOOSE_POINTS = 4_096  # a batch of so many points calls for a compaction as much as another chunk does
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The trial that a report is for, locked until the transaction ends; `metric_ids` follow the asked names."""
+    """The trial that a report is for, locked; `metric_ids` are those of the asked names, in their order."""
 
     trial_id: int
     study_id: int
@@ -93,7 +93,7 @@ def add_names(connection: Connection, *, study_id: int, names: tuple[str, ...]) 
             field="series",
             remedy=f"Use at most {MAX_NAMES} names; put what varies into the step.",
         )
-    ids = {name: metric_id for name, metric_id in rows}
+    ids: dict[str, int] = dict(row.tuple() for row in rows)
     return tuple(ids[name] for name in names)
 
 
@@ -120,7 +120,7 @@ WITH arrived AS (
     SELECT %(trial_id)s, metric_id, %(epoch)s, points, first_step, last_step, last_value,
         nullif(min_value, 'NaN'), CASE WHEN min_value <> 'NaN' THEN min_step END,
         nullif(max_value, 'NaN'), CASE WHEN max_value <> 'NaN' THEN max_step END,
-        nonfinite_points, 1 + points / %(chunk_points)s
+        nonfinite_points, 1 + points / %(loose_points)s
       FROM series
     ON CONFLICT (trial_id, metric_id, epoch) DO UPDATE SET
         points = c.points + excluded.points,
@@ -137,7 +137,9 @@ WITH arrived AS (
     WHERE c.last_step < excluded.first_step
     RETURNING metric_id
 )
-SELECT EXISTS (SELECT FROM arrived), ARRAY(SELECT metric_id FROM appended)
+SELECT EXISTS (SELECT FROM arrived), ARRAY(SELECT metric_id FROM appended),
+       coalesce((SELECT max(sequence) FROM metric_batches WHERE trial_id = %(trial_id)s AND epoch = %(epoch)s)
+                > %(sequence)s, false)
 """
 
 
@@ -158,7 +160,7 @@ def write(
         "sequence": sequence,
         "content_hash": content_hash,
         "total": len(batch.steps),
-        "chunk_points": CHUNK_POINTS,
+        "loose_points": LOOSE_POINTS,
         "metric_id": Integers(np.array(metric_ids)),
         "steps": Blobs(_steps(batch)),
         "series": Blobs(_series(batch)),
@@ -167,7 +169,9 @@ def write(
         values[name] = Integers(getattr(batch, name))
     for name in ("last_value", "min_value", "max_value"):
         values[name] = Doubles(getattr(batch, name))
-    arrived, appended = connection.exec_driver_sql(WRITE, values).one()
+    arrived, appended, late = connection.exec_driver_sql(WRITE, values).one()
+    if arrived and late:
+        _drop_levels(connection, values)
     if arrived and len(appended) < len(metric_ids):
         known = set(appended)
         windows = [
@@ -179,6 +183,25 @@ def write(
             connection, trial_id=trial_id, sequence=sequence, windows=windows, compact_at=LOOSE_CHUNKS
         )
     return bool(arrived)
+
+
+def _drop_levels(connection: Connection, values: dict[str, Any]) -> None:
+    """A batch that arrives after later ones is in no level: those that seem to cover it are built anew."""
+    connection.exec_driver_sql(
+        """
+        DELETE FROM metric_chunks
+         WHERE trial_id = %(trial_id)s AND metric_id = ANY(%(metric_id)s) AND epoch = %(epoch)s
+           AND level > 0 AND last_sequence > %(sequence)s
+        """,
+        values,
+    )
+    connection.exec_driver_sql(
+        """
+        UPDATE curves SET loose_chunks = greatest(loose_chunks, %(compact_at)s)
+         WHERE trial_id = %(trial_id)s AND metric_id = ANY(%(metric_id)s) AND epoch = %(epoch)s
+        """,
+        {**values, "compact_at": LOOSE_CHUNKS},
+    )
 
 
 def _steps(batch: Batch) -> list[bytes]:
@@ -198,7 +221,8 @@ def _series(batch: Batch) -> list[bytes]:
 def keep_score(connection: Connection, *, trial_id: int, score: Score) -> None:
     connection.exec_driver_sql(
         """
-        UPDATE trials SET objective = %s, best_step = %s, last_step = %s, objective_points = %s, changed_at = now()
+        UPDATE trials
+           SET objective = %s, best_step = %s, last_step = %s, objective_points = %s, changed_at = now()
          WHERE id = %s
         """,
         (score.objective, score.best_step, score.last_step, score.points, trial_id),
@@ -206,7 +230,9 @@ def keep_score(connection: Connection, *, trial_id: int, score: Score) -> None:
 
 
 def recompute_objective(connection: Connection, trial_id: int) -> None:
-    """Scores a locked trial anew from what is visible: after a claim that resumes, and after overwritten steps."""
+    """Scores a locked trial anew from what is visible: after a claim that resumes, and after overwritten
+    steps.
+    """
     keep_score(connection, trial_id=trial_id, score=summaries.visible_score(connection, trial_id))
 
 

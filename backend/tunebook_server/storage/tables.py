@@ -319,7 +319,7 @@ curves = Table(
     Column("max_step", BigInteger),
     _number("nonfinite_points", "0", BigInteger),
     _number("loose_chunks", "0"),
-    Index("curves_loose", "trial_id", postgresql_where=text("loose_chunks >= 64")),
+    Index("curves_loose", "trial_id", postgresql_where=text("loose_chunks >= 2")),
 )
 log_chunks = Table(
     "log_chunks",

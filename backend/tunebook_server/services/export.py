@@ -1,0 +1,122 @@
+"""A study's trials for other programs: CSV for spreadsheets, JSON Lines for code. Memory stays bounded."""
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from tunebook_server.domain import numbers
+from tunebook_server.domain.errors import NotFound
+from tunebook_server.domain.search_space import SearchSpace
+from tunebook_server.services.curves import visible_last_values
+from tunebook_server.storage import curves, export, studies
+from tunebook_server.storage.engine import Engine, transaction
+from tunebook_server.storage.export import ExportedTrial
+
+PORTION_TRIALS = 1_000
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")  # OWASP, "CSV Injection"
+
+Cell = float | int | str | bool | datetime | None
+COLUMNS = tuple(name for name in ExportedTrial.__slots__ if name not in ("parameters", "reason", "note"))
+TEXTS = ("reason", "note")
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    space: SearchSpace
+    metrics: Sequence[str]
+
+
+def trials_csv(engine: Engine, *, study_id: int) -> Iterator[bytes]:
+    """One row a trial: its columns, `parameters.KEY` by key of the search space, `last.METRIC`.
+
+    Text that a spreadsheet would run as a formula gets an apostrophe in front. Raises NotFound at once.
+    """
+    head = _head(engine, study_id)
+    return _csv(engine, study_id, head)
+
+
+def trials_json(engine: Engine, *, study_id: int) -> Iterator[bytes]:
+    """One JSON object a line; NaN and the infinities as strings. Raises NotFound at once."""
+    _head(engine, study_id)
+    return _json(engine, study_id)
+
+
+def _csv(engine: Engine, study_id: int, head: _Head) -> Iterator[bytes]:
+    parameters = [f"parameters.{key}" for key in head.space.keys]
+    last = [f"last.{metric}" for metric in head.metrics]
+    yield _lines([[*COLUMNS, *TEXTS, *parameters, *last]])
+    for trials, last_values in _portions(engine, study_id):
+        rows: list[list[Cell]] = []
+        for trial in trials:
+            located = head.space.locate(trial.parameters)
+            shown = last_values[trial.id]
+            rows.append(
+                [
+                    *(getattr(trial, name) for name in (*COLUMNS, *TEXTS)),
+                    *(located.get(key) for key in head.space.keys),
+                    *(shown.get(metric) for metric in head.metrics),
+                ]
+            )
+        yield _lines(rows)
+
+
+def _json(engine: Engine, study_id: int) -> Iterator[bytes]:
+    for trials, last_values in _portions(engine, study_id):
+        lines = []
+        for trial in trials:
+            document: dict[str, object] = {name: _plain(getattr(trial, name)) for name in (*COLUMNS, *TEXTS)}
+            document["parameters"] = dict(trial.parameters)
+            document["last"] = {
+                metric: numbers.encode(value) for metric, value in last_values[trial.id].items()
+            }
+            lines.append(json.dumps(document, ensure_ascii=False) + "\n")
+        yield "".join(lines).encode()
+
+
+def _head(engine: Engine, study_id: int) -> _Head:
+    with transaction(engine) as connection:
+        study = studies.get(connection, study_id)
+        if study is None:
+            raise NotFound(f"there is no study {study_id}")
+        return _Head(study.space, curves.metric_names(connection, study_id))
+
+
+def _portions(
+    engine: Engine, study_id: int
+) -> Iterator[tuple[list[ExportedTrial], dict[int, dict[str, float]]]]:
+    """A transaction each: a slow reader holds none open."""
+    after = -1
+    while True:
+        with transaction(engine) as connection:
+            trials = export.portion(connection, study_id=study_id, after_number=after, limit=PORTION_TRIALS)
+            if not trials:
+                return
+            ids = [trial.id for trial in trials]
+            last_values = visible_last_values(connection, trial_ids=ids, metrics=None)
+        after = trials[-1].number
+        yield trials, last_values
+
+
+def _lines(rows: Sequence[Sequence[Cell]]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\r\n").writerows([_cell(cell) for cell in row] for row in rows)
+    return text.getvalue().encode()
+
+
+def _cell(cell: Cell) -> str:
+    if isinstance(cell, str):
+        return "'" + cell if cell.startswith(FORMULA_STARTS) else cell
+    if isinstance(cell, float):
+        return str(numbers.encode(cell))
+    if isinstance(cell, bool):
+        return "true" if cell else "false"
+    return "" if cell is None else str(_plain(cell))
+
+
+def _plain(cell: Cell) -> float | int | str | None:
+    if isinstance(cell, datetime):
+        return cell.isoformat()
+    return numbers.encode(cell) if isinstance(cell, float) else cell

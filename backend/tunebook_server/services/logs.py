@@ -1,0 +1,104 @@
+"""The output of training jobs: appended in pieces, read from the end or from a byte on."""
+
+from dataclasses import dataclass
+
+from tunebook_server.domain.errors import Fenced, Invalid, Mismatch
+from tunebook_server.domain.trial import HELD
+from tunebook_server.storage import logs
+from tunebook_server.storage.engine import Engine, transaction
+
+MAX_PIECE_BYTES = 1_048_576
+MAX_LOG_BYTES = 64 * 1_048_576
+MAX_TAIL_BYTES = 4 * 1_048_576
+MAX_SEQUENCE = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class LogTail:
+    """Bytes `first_byte` (counted from the start of the attempt's output) up to, and without, `next_byte`."""
+
+    content: bytes
+    first_byte: int
+    next_byte: int
+    epoch: int
+
+
+def append(engine: Engine, *, trial_id: int, epoch: int, sequence: int, content: bytes) -> bool:
+    """Adds a piece once; False when it was there already.
+
+    Pieces stand in the order of arrival. Raises Invalid (a piece above 1 MiB, an attempt's output above 64
+    MiB), NotFound, Fenced, Mismatch (this sequence came before with another content).
+    """
+    _check(sequence, content)
+    with transaction(engine) as connection:
+        target = logs.lock(connection, trial_id=trial_id, epoch=epoch, sequence=sequence)
+        if target.epoch != epoch:
+            raise Fenced(
+                f"attempt {epoch} no longer holds the trial", field="epoch", remedy="Stop the training job."
+            )
+        if target.known is not None:
+            return _same(target.known, content)
+        if target.state not in HELD:
+            raise Fenced(f"the trial is {target.state}", remedy="Stop the training job.")
+        first_byte = logs.size_bytes(connection, trial_id=trial_id, epoch=epoch)
+        if first_byte + len(content) > MAX_LOG_BYTES:
+            raise Invalid(
+                f"the output of this attempt reached {MAX_LOG_BYTES} bytes",
+                field="content",
+                remedy="Print less, or write large output to a file of your own.",
+            )
+        fresh = logs.append(
+            connection,
+            trial_id=trial_id,
+            epoch=epoch,
+            sequence=sequence,
+            first_byte=first_byte,
+            content=content,
+        )
+        if fresh:
+            return True
+        known = logs.lock(connection, trial_id=trial_id, epoch=epoch, sequence=sequence).known
+        return _same(known, content)
+
+
+def tail(
+    engine: Engine,
+    *,
+    trial_id: int,
+    epoch: int | None = None,
+    after_byte: int | None = None,
+    limit_bytes: int = 65_536,
+) -> LogTail:
+    """The last `limit_bytes` of an attempt's output (None: the newest one's), or those from `after_byte` on."""
+    if not 1 <= limit_bytes <= MAX_TAIL_BYTES:
+        raise Invalid(
+            f"limit_bytes is {limit_bytes}", field="limit_bytes", remedy=f"Use 1 to {MAX_TAIL_BYTES}."
+        )
+    with transaction(engine) as connection:
+        wanted = logs.newest_epoch(connection, trial_id) if epoch is None else epoch
+        size = logs.size_bytes(connection, trial_id=trial_id, epoch=wanted)
+        first = max(size - limit_bytes, 0) if after_byte is None else min(max(after_byte, 0), size)
+        last = min(first + limit_bytes, size)
+        content = logs.read(connection, trial_id=trial_id, epoch=wanted, first_byte=first, last_byte=last)
+    return LogTail(content, first, last, wanted)
+
+
+def _check(sequence: int, content: bytes) -> None:
+    if not 0 <= sequence <= MAX_SEQUENCE:
+        raise Invalid(f"sequence is {sequence}", field="sequence", remedy="Count pieces from 0.")
+    if not 1 <= len(content) <= MAX_PIECE_BYTES:
+        raise Invalid(
+            f"the piece has {len(content)} bytes",
+            field="content",
+            remedy=f"Send 1 to {MAX_PIECE_BYTES} bytes.",
+        )
+
+
+def _same(known: bytes | None, content: bytes) -> bool:
+    if known != content:
+        raise Mismatch(
+            "this sequence came before with another content",
+            field="sequence",
+            remedy="Count the sequence up by one for every new piece.",
+        )
+    return False
