@@ -56,7 +56,8 @@ class Attempt:
 
     def _supervise(self, order: Order) -> int:
         supervisor = subprocess.Popen(
-            [sys.executable, "-m", "tunebook_worker.supervisor"],
+            # -P: a file of the current folder, named like a module of ours, must not be imported for it.
+            [sys.executable, "-P", "-m", "tunebook_worker.supervisor"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={name: value for name, value in os.environ.items() if not name.startswith("TUNEBOOK_")},

@@ -5,7 +5,7 @@ import fcntl
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -13,14 +13,18 @@ from celery import signals
 from celery.worker import state as celery_state
 
 from tunebook.api import Api
-from tunebook.errors import Unauthenticated
+from tunebook.errors import ApiError
 from tunebook_worker import app, leftovers, log, options
+from tunebook_worker.clock import boot_seconds
 from tunebook_worker.kernel import keep_private
 from tunebook_worker.options import Options, WrongOption
 from tunebook_worker.orders import Word
 from tunebook_worker.registration import Registration
 from tunebook_worker.slots import Closing, Slots
 
+Handler = Callable[[int, FrameType | None], object]
+ONE_WISH_SECONDS = 0.5
+"""Ctrl-C in a terminal, and what a parent sends that saw it too, are one wish."""
 ENDING_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 
 
@@ -43,8 +47,8 @@ def worker(argv: Sequence[str]) -> int:
     keep_private()
     try:
         return run(chosen)
-    except Unauthenticated as error:
-        log.warn("the server does not accept this worker's token", detail=str(error))
+    except ApiError as error:
+        log.warn("the server refuses this worker", detail=str(error))
         return 2
     finally:
         os.close(lock)
@@ -69,6 +73,7 @@ def hold(folder: Path) -> int:
 
 
 def run(chosen: Options) -> int:
+    _handle_signals(lambda number, frame: sys.exit(0))  # until there is something to drain
     leftovers.clear(chosen.jobs_folder)
     api = Api(chosen.url, chosen.token)
     slots = Slots(chosen, api)
@@ -76,10 +81,11 @@ def run(chosen: Options) -> int:
     registration = Registration(chosen, api, slots, drain=lambda: os.kill(os.getpid(), signal.SIGTERM))
     registration.register()
     celery = app.worker(app.make(chosen.broker_url, slots=chosen.slots, take=slots.take), chosen.name)
-    # Celery installs its own handlers while it starts: ours go over them, and cover the time before.
-    _handle_signals(closing)
-    signals.celeryd_after_setup.connect(lambda **_: _handle_signals(closing), weak=False)
-    signals.worker_ready.connect(lambda **_: _handle_signals(closing), weak=False)
+    # Celery installs handlers of its own while it starts: ours go over them, and cover the time before.
+    end = _ending(closing)
+    _handle_signals(end)
+    signals.celeryd_after_setup.connect(lambda **_: _handle_signals(end), weak=False)
+    signals.worker_ready.connect(lambda **_: _handle_signals(end), weak=False)
     closing.start()
     registration.start()
     celery.start()
@@ -87,17 +93,19 @@ def run(chosen: Options) -> int:
     return int(celery.exitcode or 0)
 
 
-def _handle_signals(closing: Closing) -> None:
-    """The first signal of a kind drains; a second of the same kind ends the jobs at once.
-
-    Ctrl-C in a terminal and the SIGTERM of a parent that saw it too must not add up.
-    """
-    seen: set[int] = set()
+def _ending(closing: Closing) -> Handler:
+    """The first signal drains; a later one, or SIGQUIT, ends the jobs at once."""
+    first_at: list[float] = []
 
     def end(number: int, frame: FrameType | None) -> None:
-        closing.words.put(Word.STOP if number in seen or number == signal.SIGQUIT else Word.DRAIN)
-        seen.add(number)
+        again = bool(first_at) and boot_seconds() - first_at[0] > ONE_WISH_SECONDS
+        closing.words.put(Word.STOP if again or number == signal.SIGQUIT else Word.DRAIN)
+        first_at.append(boot_seconds())
         celery_state.should_stop = os.EX_OK
 
+    return end
+
+
+def _handle_signals(handler: Handler) -> None:
     for number in ENDING_SIGNALS:
-        signal.signal(number, end)
+        signal.signal(number, handler)

@@ -6,10 +6,13 @@ import threading
 from collections.abc import Callable
 
 from tunebook.api import Api, full_jitter
-from tunebook.errors import ApiError, NotFound, Unauthenticated, Unreachable
+from tunebook.errors import ApiError, Conflict, Forbidden, Invalid, NotFound, Unauthenticated, Unreachable
 from tunebook_worker.log import note, warn
 from tunebook_worker.options import Options
 from tunebook_worker.slots import Slots
+
+_FOR_GOOD = (Unauthenticated, Forbidden, Conflict, Invalid)
+"""A wrong token, another worker's name, a name that is none; a proxy's page in place of these is not."""
 
 
 class Registration(threading.Thread):
@@ -20,7 +23,7 @@ class Registration(threading.Thread):
         self.worker_id = 0
 
     def register(self) -> None:
-        """Waits for the server as long as it takes; raises Unauthenticated when the token is wrong."""
+        """Waits for the server as long as it takes; raises ApiError when it says no for good."""
         attempt = 0
         while True:
             try:
@@ -30,7 +33,7 @@ class Registration(threading.Thread):
                 )
                 return
             except (ApiError, Unreachable) as error:
-                if isinstance(error, Unauthenticated) and not error.code.startswith("http_"):
+                if isinstance(error, _FOR_GOOD) and not error.code.startswith("http_"):
                     raise
                 warn("the server does not register us yet", detail=str(error))
             self._ended.wait(full_jitter(attempt, cap=5.0))
@@ -42,8 +45,8 @@ class Registration(threading.Thread):
                 answer = self._api.post(f"/workers/{self.worker_id}:beat", {"running": self._slots.running()})
                 if answer.get("drain"):
                     self._drain()
-            except NotFound:
-                self.register()
+            except NotFound as error:
+                self._register_again(error)
             except (ApiError, Unreachable) as error:
                 warn("beat failed", detail=str(error))
 
@@ -53,6 +56,14 @@ class Registration(threading.Thread):
             self._api.post(f"/workers/{self.worker_id}:stopped", timeout_seconds=2.0)
         except (ApiError, Unreachable) as error:
             warn("the server was not told that we stop", detail=str(error))
+
+    def _register_again(self, error: NotFound) -> None:
+        """The server forgot us: its database was restored from before we came."""
+        warn("the server does not know this worker any more", detail=str(error))
+        try:
+            self.register()
+        except ApiError as refusal:
+            warn("the server does not register us again", detail=str(refusal))
 
     def _card(self) -> dict[str, object]:
         return {

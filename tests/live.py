@@ -1,0 +1,265 @@
+"""A whole Tunebook for tests: real Postgres, server, control worker and workers, as processes, at 1/6/1 s."""
+
+import base64
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import psycopg
+import pytest
+
+from tunebook.api import Api
+from tunebook.errors import TunebookError
+from tunebook_server.embedded.postgres import Postgres
+from tunebook_server.services import access
+from tunebook_server.storage.engine import connect
+
+BEAT_SECONDS, LEASE_SECONDS, FENCE_SECONDS, SWEEP_SECONDS = 1.0, 6.0, 5.0, 1.0
+GRACE_SECONDS = 2.0
+PATIENCE_SECONDS = 60.0
+POLL_SECONDS = 0.05
+ENDED = {"completed", "infeasible", "stopped", "failed"}
+
+T = TypeVar("T")
+
+
+def until(condition: Callable[[], T | None], what: str, within_seconds: float = PATIENCE_SECONDS) -> T:
+    """The condition's first true value; fails the test when that takes too long."""
+    end = time.monotonic() + within_seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            pytest.fail(f"after {within_seconds:g} s still not: {what}")
+        time.sleep(POLL_SECONDS)
+
+
+@dataclass
+class Process:
+    """A part of Tunebook; what it prints goes to a file."""
+
+    popen: subprocess.Popen[bytes]
+    log: Path
+
+    @property
+    def pid(self) -> int:
+        return self.popen.pid
+
+    def signal(self, number: signal.Signals) -> None:
+        self.popen.send_signal(number)
+
+    def stop(self, within_seconds: float = 20.0) -> int:
+        """SIGTERM, and SIGKILL for one that does not end; its exit status."""
+        if self.popen.poll() is None:
+            self.popen.send_signal(signal.SIGCONT)
+            self.popen.terminate()
+        try:
+            return self.popen.wait(within_seconds)
+        except subprocess.TimeoutExpired:
+            self.popen.kill()
+            return self.popen.wait()
+
+
+@dataclass
+class Live:
+    url: str
+    api: Api
+    """As the owner."""
+    database_url: str
+    data: Path
+    """The data folder: checkpoints, and the folders of workers."""
+    environment: Mapping[str, str]
+    processes: list[Process] = field(default_factory=list)
+    names: int = 0
+
+    @property
+    def server(self) -> Process:
+        return self.processes[0]
+
+    def start(self, name: str, *arguments: str, **environment: str) -> Process:
+        log = self.data / f"{name}.log"
+        with log.open("ab") as output:
+            popen = subprocess.Popen(
+                [sys.executable, "-c", "import sys, tunebook.cli; sys.exit(tunebook.cli.main())", *arguments],
+                env={**self.environment, **environment},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        process = Process(popen, log)
+        self.processes.append(process)
+        return process
+
+    def start_server(self) -> Process:
+        server = self.start("server", "server")
+
+        def is_up() -> bool:
+            assert server.popen.poll() is None, server.log.read_text()
+            try:
+                self.api.get("/me")
+            except TunebookError:
+                return False
+            return True
+
+        until(is_up, f"the server answers; see {server.log}")
+        return server
+
+    @contextlib.contextmanager
+    def worker(self, name: str = "", *, slots: int = 1, **environment: str) -> Iterator[Process]:
+        """A registered worker of this name; stopped at the end, with its jobs."""
+        self.names += 1
+        name = name or f"worker-{self.names}"
+        engine = connect(self.database_url)
+        token = access.create_worker_token(engine, name=name)
+        engine.dispose()
+        file = self.data / f"{name}.token"
+        file.touch(mode=0o600)
+        file.write_text(token)
+        settings = {
+            "TUNEBOOK_URL": self.url,
+            "TUNEBOOK_WORKER_TOKEN_FILE": str(file),
+            "TUNEBOOK_GRACE_SECONDS": str(GRACE_SECONDS),
+            "CUDA_VISIBLE_DEVICES": "",
+            **environment,
+        }
+        worker = self.start(name, "worker", "--slots", str(slots), "--name", name, **settings)
+        try:
+            until(lambda: worker.popen.poll() is not None or self._sees(name), f"{name} is registered")
+            assert worker.popen.poll() is None, worker.log.read_text()
+            yield worker
+        finally:
+            worker.stop()
+            self.processes.remove(worker)
+
+    def study(
+        self,
+        argv: Sequence[str],
+        *,
+        folder: Path | str | None = None,
+        trials: int = 1,
+        parallel: int = 1,
+        attempts: int = 3,
+        environment: Sequence[str] = (),
+        space: Sequence[Mapping[str, object]] = (
+            {"name": "rate", "type": "float", "low": 0.1, "high": 1.0, "role": "nuisance"},
+        ),
+    ) -> int:
+        """A running study of a job template of its own, minimising "loss"; its id."""
+        self.names += 1
+        name = f"study-{self.names}"
+        project = self.api.post("/projects", {"name": name})["id"]
+        template = {
+            "name": name,
+            "argv": list(argv),
+            "folder": str(folder or self.data),
+            "environment": list(environment),
+        }
+        self.api.post(f"/projects/{project}/job-templates", template)
+        document = {
+            "name": name,
+            "goal": "a test",
+            "objective": {"metric": "loss", "direction": "minimize", "evaluation": "best"},
+            "sampler": {"name": "halton", "seed": 1, "options": {}},
+            "budget": {"trials": trials, "parallel": parallel, "attempts": attempts},
+            "space": list(space),
+            "job": {"template": name},
+        }
+        return int(self.api.post(f"/projects/{project}/studies", document)["id"])
+
+    def trials(self, study: int) -> list[dict[str, Any]]:
+        items = self.api.get(f"/studies/{study}/trials", params={"sort": "number", "limit": 100})["items"]
+        return [item.get("trial", item) for item in items]
+
+    def trial(self, trial: int) -> dict[str, Any]:
+        return dict(self.api.get(f"/trials/{trial}"))
+
+    def attempts(self, trial: int) -> list[dict[str, Any]]:
+        answer = self.api.get(f"/trials/{trial}/attempts")
+        return list(answer["items"])
+
+    def ended(
+        self, study: int, trials: int = 1, within_seconds: float = PATIENCE_SECONDS
+    ) -> list[dict[str, Any]]:
+        """All trials of the study, once all have ended."""
+
+        def all_ended() -> list[dict[str, Any]] | None:
+            found = self.trials(study)
+            return found if len(found) == trials and all(t["state"] in ENDED for t in found) else None
+
+        return until(all_ended, f"{trials} trials of study {study} have ended", within_seconds)
+
+    def running(self, study: int) -> dict[str, Any]:
+        """The study's trial that runs, once there is one."""
+        return until(
+            lambda: next((t for t in self.trials(study) if t["state"] == "running"), None),
+            f"a trial of study {study} runs",
+        )
+
+    def log(self, trial: int) -> bytes:
+        tail = self.api.get(f"/trials/{trial}/log")
+        return base64.b64decode(tail["content_base64"])
+
+    def points(self, trial: int, metric: str = "loss") -> list[tuple[int, Any]]:
+        curves = self.api.get(f"/trials/{trial}/metrics", params={"metric": metric, "max_points": 100_000})
+        return [
+            (step, value)
+            for curve in curves["items"]
+            for step, value in zip(curve["steps"], curve["values"], strict=True)
+        ]
+
+    def _sees(self, name: str) -> bool:
+        rows = self.api.get("/workers")["items"]
+        return any(row.get("worker", row)["name"] == name for row in rows)
+
+
+@contextlib.contextmanager
+def tunebook(postgres: Postgres, data: Path) -> Iterator[Live]:
+    """Server and control worker on a database of their own."""
+    name = f"live_{os.getpid()}"
+    with psycopg.connect(postgres.url("postgres"), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE template".encode())
+    database_url = postgres.url(name)
+    port = _free_port()
+    url = f"http://127.0.0.1:{port}"
+    engine = connect(database_url)
+    api = Api(url, access.create_owner_token(engine, name="test"))
+    engine.dispose()
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(data),
+        "LANG": "C.UTF-8",
+        "TUNEBOOK_DATABASE_URL": database_url,
+        "TUNEBOOK_BROKER_URL": database_url.replace("postgresql://", "tunebook+postgres://", 1),
+        "TUNEBOOK_DATA": str(data),
+        "TUNEBOOK_PORT": str(port),
+        "TUNEBOOK_BEAT_SECONDS": str(BEAT_SECONDS),
+        "TUNEBOOK_LEASE_SECONDS": str(LEASE_SECONDS),
+        "TUNEBOOK_FENCE_SECONDS": str(FENCE_SECONDS),
+        "TUNEBOOK_SWEEP_SECONDS": str(SWEEP_SECONDS),
+        "TUNEBOOK_HINT_AGAIN_SECONDS": "2",
+    }
+    live = Live(url, api, database_url, data, environment)
+    try:
+        live.start_server()
+        live.start("control", "control")
+        yield live
+    finally:
+        for process in reversed(live.processes):
+            process.stop()
+        api.close()
+
+
+def _free_port() -> int:
+    with socket.socket() as chosen:
+        chosen.bind(("127.0.0.1", 0))
+        return int(chosen.getsockname()[1])
