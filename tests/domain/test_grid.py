@@ -49,6 +49,15 @@ def test_reading_order_and_points_by_key() -> None:
     ]
 
 
+def test_of_independent_hyperparameters_the_last_changes_fastest() -> None:
+    space = SearchSpace((Boolean("a"), Categorical("b", (1, 2, 3)), Boolean("c", when=When("a", (True,)))))
+    assert [tuple(each.values()) for each in everything(Grid(), space)] == [
+        *((False, 1), (False, 2), (False, 3)),
+        *((True, 1, False), (True, 2, False), (True, 3, False)),
+        *((True, 1, True), (True, 2, True), (True, 3, True)),
+    ]
+
+
 def by_brute_force(grid: Grid, space: SearchSpace) -> set[tuple[tuple[str, Value], ...]]:
     """Every combination of values of all hyperparameters, active or not, cut down to what is active."""
     axes = grid._combinations(space).values

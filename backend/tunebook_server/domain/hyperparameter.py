@@ -5,33 +5,25 @@ scale: there `v` has the share of [v - 1/2, v + 1/2] on the log axis, about 1/v.
 """
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-from tunebook_server.domain.document import (
-    NUMBER_LIMIT,
-    as_integer,
-    is_number,
-    refuse,
-    show,
-    value_problem,
-    value_text,
-)
+from tunebook_server.domain.document import NUMBER_LIMIT, as_integer, is_number, refuse, show, value_problem
 from tunebook_server.domain.errors import Fault, Invalid
+from tunebook_server.domain.hyperparameter_rules import (
+    CHOICES_MOST,
+    INTEGER_LIMIT,
+    LOG_LOWEST,
+    NARROWEST,
+    Role,
+    Scale,
+    choice_faults,
+    name_and_role_faults,
+    range_faults,
+    scale_faults,
+)
 from tunebook_server.domain.trial import Value
-
-Scale = Literal["linear", "log"]
-Role = Literal["scientific", "nuisance", "fixed"]
-
-NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,99}")
-CHOICES_MOST = 1000
-INTEGER_LIMIT = 10**12
-"""Beyond it a double between 0 and 1 no longer names one integer."""
-LOG_LOWEST = 1e-300
-NARROWEST = 1e-9
-"""Smallest range, as a share of its larger end: below it doubles leave too few values to search."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +51,14 @@ class Float:
     size: ClassVar[int | None] = None
 
     def __post_init__(self) -> None:
-        faults = _common_faults(self.name, self.role) + _scale_faults(self.name, self.scale)
+        faults = name_and_role_faults(self.name, self.role) + scale_faults(self.name, self.scale)
         for end in ("low", "high"):
             value = getattr(self, end)
             if not is_number(value):
                 remedy = f"Give a number of magnitude up to {NUMBER_LIMIT:g}."
                 faults.append(Fault(end, f"{self.name}: {end} is {show(value)}", remedy))
-        refuse(faults or _range_faults(self, log_lowest=LOG_LOWEST, narrowest=NARROWEST))
+        lowest = LOG_LOWEST if self.scale == "log" else -NUMBER_LIMIT
+        refuse(faults or range_faults(self.name, self.low, self.high, lowest=lowest, narrowest=NARROWEST))
         object.__setattr__(self, "low", float(self.low))
         object.__setattr__(self, "high", float(self.high))
 
@@ -101,14 +94,15 @@ class Integer:
     kind: ClassVar[str] = "integer"
 
     def __post_init__(self) -> None:
-        faults = _common_faults(self.name, self.role) + _scale_faults(self.name, self.scale)
+        faults = name_and_role_faults(self.name, self.role) + scale_faults(self.name, self.scale)
         for end in ("low", "high"):
             value = as_integer(getattr(self, end))
             if value is None or abs(value) > INTEGER_LIMIT:
                 problem = f"{self.name}: {end} is {show(getattr(self, end))}"
                 remedy = f"Give a whole number of magnitude up to {INTEGER_LIMIT}."
                 faults.append(Fault(end, problem, remedy))
-        refuse(faults or _range_faults(self, log_lowest=1, narrowest=0))
+        lowest = 1 if self.scale == "log" else -INTEGER_LIMIT
+        refuse(faults or range_faults(self.name, self.low, self.high, lowest=lowest, narrowest=0))
         object.__setattr__(self, "low", int(self.low))
         object.__setattr__(self, "high", int(self.high))
 
@@ -152,11 +146,11 @@ class Categorical:
     _places: Mapping[Value, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        faults = _common_faults(self.name, self.role)
+        faults = name_and_role_faults(self.name, self.role)
         if not 1 <= len(self.choices) <= CHOICES_MOST:
             remedy = f"Give 1 to {CHOICES_MOST} choices."
             faults.append(Fault("choices", f"{self.name}: choices has {len(self.choices)} entries", remedy))
-        refuse(faults or _choice_faults(self.name, self.choices))
+        refuse(faults or choice_faults(self.name, self.choices))
         object.__setattr__(self, "choices", tuple(self.choices))
         object.__setattr__(self, "_places", {choice: place for place, choice in enumerate(self.choices)})
 
@@ -197,7 +191,7 @@ class Boolean:
     size: ClassVar[int | None] = 2
 
     def __post_init__(self) -> None:
-        refuse(_common_faults(self.name, self.role))
+        refuse(name_and_role_faults(self.name, self.role))
 
     def from_unit(self, u: float) -> bool:
         return bool(u >= 0.5)
@@ -229,7 +223,7 @@ class Fixed:
     size: ClassVar[int | None] = 1
 
     def __post_init__(self) -> None:
-        faults = _common_faults(self.name, "nuisance")
+        faults = name_and_role_faults(self.name, "nuisance")
         if problem := value_problem(self.value):
             remedy = "Give a text, a number or a boolean."
             faults.append(Fault("value", f"{self.name}: value {problem}", remedy))
@@ -282,52 +276,3 @@ def _document(parameter: Hyperparameter, **fields: object) -> dict[str, object]:
 
 def _outside(name: str, value: object, remedy: str) -> Invalid:
     return Invalid(f"{name} is {show(value)}", field=name, remedy=remedy)
-
-
-def _common_faults(name: object, role: object) -> list[Fault]:
-    faults = []
-    if not isinstance(name, str) or not NAME.fullmatch(name):
-        remedy = "Use up to 100 letters, digits, '_', '.' or '-', starting with a letter or '_'."
-        faults.append(Fault("name", f"name is {show(name)}", remedy))
-    if role not in ("scientific", "nuisance"):
-        remedy = 'Use scientific or nuisance; to hold a value, use type "fixed" with a value.'
-        faults.append(Fault("role", f"{name}: role is {show(role)}", remedy))
-    return faults
-
-
-def _scale_faults(name: str, scale: object) -> list[Fault]:
-    if scale in ("linear", "log"):
-        return []
-    return [Fault("scale", f"{name}: scale is {show(scale)}", "Use linear or log.")]
-
-
-def _range_faults(axis: Float | Integer, *, log_lowest: float, narrowest: float) -> list[Fault]:
-    faults = []
-    name, low, high = axis.name, show(axis.low), show(axis.high)
-    if axis.scale == "log" and axis.low < log_lowest:
-        remedy = f"Give a low of at least {log_lowest:g}, or use the linear scale."
-        faults.append(Fault("low", f"{name}: low is {low} on a log scale", remedy))
-    if axis.low >= axis.high:
-        problem = f"{name}: low {low} is not below high {high}"
-        faults.append(Fault("low", problem, 'Swap or widen them; for one value use type "fixed".'))
-    elif axis.high - axis.low < max(narrowest * max(abs(axis.low), abs(axis.high)), LOG_LOWEST):
-        problem = f"{name}: low {low} and high {high} are too close to search between"
-        faults.append(Fault("high", problem, 'Widen the range; for one value use type "fixed".'))
-    return faults
-
-
-def _choice_faults(name: str, choices: tuple[Value, ...]) -> list[Fault]:
-    """Equal choices, and choices that a training command could not tell apart, like 1 and "1"."""
-    faults = []
-    seen: dict[object, Value] = {}
-    for place, choice in enumerate(choices):
-        if problem := value_problem(choice):
-            remedy = "Give a text of up to 200 characters, a number or a boolean."
-            faults.append(Fault(f"choices.{place}", f"{name}: choice {place} {problem}", remedy))
-            continue
-        twin = seen.get(choice, seen.get(("text", value_text(choice))))
-        if twin is not None:
-            problem = f"{name}: choices {show(twin)} and {show(choice)} are alike"
-            faults.append(Fault(f"choices.{place}", problem, "Leave one of them out."))
-        seen[choice] = seen["text", value_text(choice)] = choice
-    return faults

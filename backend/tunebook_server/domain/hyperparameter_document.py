@@ -6,18 +6,15 @@ from typing import Literal, cast
 from tunebook_server.domain.document import Document, show, value_problem
 from tunebook_server.domain.errors import Fault, Invalid
 from tunebook_server.domain.hyperparameter import (
-    CHOICES_MOST,
-    INTEGER_LIMIT,
-    NAME,
     Boolean,
     Categorical,
     Fixed,
     Float,
     Hyperparameter,
     Integer,
-    Scale,
     When,
 )
+from tunebook_server.domain.hyperparameter_rules import CHOICES_MOST, INTEGER_LIMIT, NAME, Scale
 from tunebook_server.domain.trial import Value
 
 SCALES = ("linear", "log")

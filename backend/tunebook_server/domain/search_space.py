@@ -17,12 +17,11 @@ from tunebook_server.domain.hyperparameter import (
     Float,
     Hyperparameter,
     Integer,
-    Role,
-    Scale,
     Searched,
     When,
 )
 from tunebook_server.domain.hyperparameter_document import entry_name, read_hyperparameter
+from tunebook_server.domain.hyperparameter_rules import Role, Scale
 from tunebook_server.domain.search_space_schema import PARAMETERS_MOST, SCHEMA
 from tunebook_server.domain.trial import Configuration, Value
 

@@ -2,7 +2,7 @@
 choices alike, conditions and their parents) only the parser can tell."""
 
 from tunebook_server.domain.document import NUMBER_LIMIT
-from tunebook_server.domain.hyperparameter import CHOICES_MOST, INTEGER_LIMIT, LOG_LOWEST
+from tunebook_server.domain.hyperparameter_rules import CHOICES_MOST, INTEGER_LIMIT, LOG_LOWEST
 
 PARAMETERS_MOST = 200
 
