@@ -16,8 +16,7 @@ import psycopg
 import pytest
 
 from tunebook_server.embedded import binaries
-from tunebook_server.embedded.binaries import PostgresFailed
-from tunebook_server.embedded.places import NotOurs
+from tunebook_server.embedded.errors import NotOurs, PostgresFailed
 from tunebook_server.embedded.postgres import Postgres, make_database
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")

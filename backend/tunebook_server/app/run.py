@@ -1,10 +1,12 @@
 """The server as a process."""
 
 import ipaddress
+import socket
 
 import structlog
 import uvicorn
 
+from tunebook_server import broker
 from tunebook_server.app import logs
 from tunebook_server.app.factory import create_app
 from tunebook_server.settings import Settings
@@ -21,12 +23,13 @@ class UnsafeAddress(Exception):
     """The server would be open to the network without TLS."""
 
 
-def serve() -> None:
-    """Serves until a signal says stop; settings come from the environment."""
+def serve(sockets: list[socket.socket] | None = None) -> None:
+    """Serves until a signal says stop; settings come from the environment, `sockets` listen already."""
     settings = read_settings()
     refuse_unsafe_address(settings)
     logs.configure()
     engine = connect(settings.database_url.get_secret_value())
+    broker.configure(settings)
     app = create_app(engine, settings)
     config = uvicorn.Config(
         app,
@@ -43,7 +46,8 @@ def serve() -> None:
         backlog=2048,
     )
     log.info("serving", address=settings.address)
-    uvicorn.Server(config).run()
+    uvicorn.Server(config).run(sockets)
+    broker.close()
     engine.dispose()
 
 

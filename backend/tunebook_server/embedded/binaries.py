@@ -8,11 +8,9 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from tunebook_server.embedded.errors import PostgresFailed
+
 UNPRIVILEGED_ID = 65534  # nobody, nogroup
-
-
-class PostgresFailed(RuntimeError):
-    """Postgres did not start; the message says why, or ends with the last lines of its log."""
 
 
 def find_binaries() -> Path:

@@ -8,13 +8,10 @@ from pathlib import Path
 from typing import IO
 
 from tunebook_server.embedded.binaries import UNPRIVILEGED_ID
+from tunebook_server.embedded.errors import NotOurs
 
 SOCKET_PATH_LIMIT_BYTES = 107  # sun_path on Linux is 108 with its closing NUL; 104 on macOS
 LOG_LIMIT_BYTES = 16 << 20
-
-
-class NotOurs(RuntimeError):
-    """A folder that must be private belongs to somebody else."""
 
 
 def private_folder(folder: Path) -> Path:

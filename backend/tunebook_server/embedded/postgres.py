@@ -10,7 +10,8 @@ from urllib.parse import quote
 
 import psutil
 
-from tunebook_server.embedded.binaries import PostgresFailed, find_binaries, unprivileged
+from tunebook_server.embedded.binaries import find_binaries, unprivileged
+from tunebook_server.embedded.errors import PostgresFailed
 from tunebook_server.embedded.kernel import die_with_parent
 from tunebook_server.embedded.places import LOG_LIMIT_BYTES, open_log, private_folder, socket_folder
 

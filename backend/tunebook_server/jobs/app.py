@@ -1,8 +1,12 @@
 """The control worker: a Celery app on the queue `control`, and the sweep beside it."""
 
+import socket
+import warnings
 from functools import cache
+from typing import Any
 
 from celery import Celery
+from celery.exceptions import SecurityWarning
 
 from tunebook_server import broker
 from tunebook_server.domain.errors import NotFound
@@ -12,8 +16,6 @@ from tunebook_server.settings import Settings, settings
 from tunebook_server.storage.engine import Engine, connect
 
 POOL_SIZE = 5
-WORKER_OPTIONS = f"--pool=solo --queues={broker.WAKE_QUEUE} --hostname=control@%h --loglevel=warning".split()
-WORKER_OPTIONS += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
 
 
 @cache
@@ -34,14 +36,30 @@ def control_app(configuration: Settings) -> Celery:
     return app
 
 
+def control_worker(app: Celery) -> Any:
+    """The Celery worker of this process: solo pool, because a wake is one short transaction."""
+    # Celery warns root, for the sake of pickle; JSON is all that is accepted here.
+    warnings.filterwarnings("ignore", category=SecurityWarning)
+    return app.Worker(
+        hostname=f"tunebook-control@{socket.gethostname()}",
+        pool="solo",
+        queues=[broker.WAKE_QUEUE],
+        quiet=True,
+        loglevel="WARNING",
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
+    )
+
+
 def run() -> None:
-    """Work until SIGTERM: solo pool, because a wake is one short transaction."""
+    """Work until SIGTERM."""
     configuration = settings()
     broker.configure(configuration)
     sweep = Sweep(engine(), seconds=configuration.sweep_seconds)
     sweep.start()
     try:
-        control_app(configuration).worker_main(["worker", *WORKER_OPTIONS])
+        control_worker(control_app(configuration)).start()
     finally:
         sweep.stop()
         broker.close()

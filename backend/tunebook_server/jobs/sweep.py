@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 def expire_leases(engine: Engine) -> None:
     swept = leases.sweep(engine)
     if swept.requeued or swept.failed:
-        _log.info("leases ran out: %d trials queued again, %d failed", swept.requeued, swept.failed)
+        _log.info("leases ran out: %d trials queued again, %d failed", len(swept.requeued), len(swept.failed))
     broker.hint(swept.hints)
 
 

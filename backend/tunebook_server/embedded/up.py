@@ -1,0 +1,278 @@
+"""`tunebook up`: Postgres, server, control worker and one worker in a process tree under one data folder."""
+
+import http.client
+import os
+import socket
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from tunebook_broker import broker_url
+from tunebook_server.embedded.child import Backoff, Child, ended
+from tunebook_server.embedded.errors import PostgresFailed, UpFailed
+from tunebook_server.embedded.hold import Hold
+from tunebook_server.embedded.kernel import Lifeline
+from tunebook_server.embedded.places import private_folder, write_private
+from tunebook_server.embedded.postgres import DEATH_SIGNAL, Postgres, make_database
+from tunebook_server.embedded.tokens import CLIENT_FILE, WORKER_FILE, write_tokens
+from tunebook_server.embedded.wakeups import Wakeups
+from tunebook_server.services import access
+from tunebook_server.storage.engine import connect
+from tunebook_server.storage.migrate import migrate
+
+LOOPBACK = "127.0.0.1"
+START_TIMEOUT_SECONDS = 60.0
+LOOK_SECONDS = 1.0
+# All of it ends within 10 s: the worker drains first, while the server still answers it.
+WORKER_STOP_SECONDS, SERVER_STOP_SECONDS, POSTGRES_STOP_SECONDS = 5.0, 2.0, 1.0
+JOB_GRACE_SECONDS = 3
+BACKLOG = 2048
+
+
+class Stopped(Exception):
+    """Asked to stop before everything ran."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    data: Path
+    port: int
+    slots: int | None = None
+    study: Path | None = None
+
+
+def run(options: Options) -> int:
+    """The exit status: 0 after Ctrl-C, SIGTERM or a study that ran; raises Held, UpFailed, PostgresFailed."""
+    os.umask(0o077)
+    folder = private_folder(options.data.absolute())
+    hold = Hold(folder)
+    hold.take()
+    tree = Tree(folder, options, hold)
+    try:
+        tree.start()
+        return tree.serve()
+    except Stopped:
+        return 0
+    finally:
+        tree.stop()
+
+
+class Tree:
+    def __init__(self, folder: Path, options: Options, hold: Hold) -> None:
+        self.folder = folder
+        self.options = options
+        self.hold = hold
+        self.listener = listen(options.port)
+        self.address = f"http://{LOOPBACK}:{self.listener.getsockname()[1]}"
+        self.wakeups = Wakeups()
+        self.lifeline = Lifeline()
+        self.postgres = Postgres(folder / "postgres")
+        self._postgres_backoff = Backoff()
+        self._postgres_started_at = 0.0
+        self.children: dict[str, Child] = {}
+
+    def start(self) -> None:
+        say(f"Starting in {self.folder}")
+        self._start_postgres()
+        code = self._prepare()
+        logs = private_folder(self.folder / "logs")
+        for name, argv, environment in self._commands():
+            self.children[name] = Child(
+                name,
+                argv,
+                environment=environment,
+                log=logs / f"{name}.log",
+                lifeline=self.lifeline,
+                say=say,
+                inherited=[self.listener.fileno()] if name == "server" else [],
+            )
+        self.children["server"].start()
+        self._wait_for_server()
+        self.children["control"].start()
+        self.children["worker"].start()
+        write_private(self.folder / "address", self.address)
+        self.hold.note(self.address)
+        say(f"Dashboard   {self.address}")
+        say(f"Login code  {code}  (good once, for 15 minutes)")
+        say("Ctrl-C stops everything.")
+
+    def serve(self) -> int:
+        """Watches the tree until a signal says stop, or until `--run` is done where nobody looks on."""
+        study = self._study() if self.options.study else None
+        while not self.wakeups.stopping:
+            self.wakeups.wait(LOOK_SECONDS)
+            self._watch()
+            if study is not None and study.process is not None and not study.running:
+                status = abs(int(study.process.returncode))
+                study.end(0)
+                study = None
+                if status != 0 or not sys.stdout.isatty():
+                    return status
+        if study is not None:
+            study.ask_to_end()
+            study.end(SERVER_STOP_SECONDS)
+        return 0
+
+    def stop(self) -> None:
+        """In order: no new work, then no answers, then no database. A second Ctrl-C hurries."""
+        (self.folder / "address").unlink(missing_ok=True)
+        if self.children:
+            say("Stopping.")
+        begun = time.monotonic()
+        self._end_children("worker", "control", seconds=WORKER_STOP_SECONDS)
+        self._end_children("server", seconds=SERVER_STOP_SECONDS)
+        self.postgres.stop(POSTGRES_STOP_SECONDS)
+        self._release_postgres()
+        self.lifeline.close()
+        self.listener.close()
+        self.hold.release()
+        if self.children:
+            say(f"Stopped after {time.monotonic() - begun:.1f} s.")
+
+    def _end_children(self, *names: str, seconds: float) -> None:
+        ending = [self.children[name] for name in names if name in self.children]
+        end, patience = time.monotonic() + seconds, self.wakeups.stops_asked
+        for child in ending:
+            child.ask_to_end()
+        while any(child.running for child in ending) and self.wakeups.stops_asked == patience:
+            if time.monotonic() >= end:
+                break
+            self.wakeups.wait(max(end - time.monotonic(), 0.0))
+        for child in ending:
+            child.end(0)
+
+    def _start_postgres(self) -> None:
+        self.postgres.start()
+        self._postgres_started_at = time.monotonic()
+        assert self.postgres.process
+        self.lifeline.guard(self.postgres.process.pid, DEATH_SIGNAL)
+
+    def _release_postgres(self) -> None:
+        if self.postgres.process is not None:
+            self.lifeline.release(self.postgres.process.pid, DEATH_SIGNAL)
+            self.postgres.process = None
+
+    def _watch(self) -> None:
+        self._watch_postgres()
+        for child in self.children.values():
+            child.watch()
+
+    def _watch_postgres(self) -> None:
+        process = self.postgres.process
+        if process is not None and process.poll() is not None:
+            pause = self._postgres_backoff.crashed(time.monotonic() - self._postgres_started_at)
+            say(f"Postgres ended ({ended(process.returncode)}); starting it again in {pause:g} s.")
+            self._release_postgres()
+        if self.postgres.process is None and time.monotonic() >= self._postgres_backoff.due:
+            try:
+                self._start_postgres()
+            except PostgresFailed as error:
+                say(f"{error}")
+
+    def _prepare(self) -> str:
+        """A migrated database, its owner, fresh tokens; the one-time login code."""
+        make_database(self.postgres)
+        engine = connect(self.postgres.url(), pool_size=1)
+        try:
+            migrate(engine)
+            access.ensure_owner(engine)
+            write_tokens(engine, self.folder)
+            return access.issue_login_code(engine)
+        finally:
+            engine.dispose()
+
+    def _commands(self) -> list[tuple[str, list[str], dict[str, str]]]:
+        """Name, argv and environment of each child."""
+        shared = {
+            **os.environ,
+            "TUNEBOOK_DATA": str(self.folder),
+            "TUNEBOOK_BROKER_URL": broker_url(self.postgres.url()),
+        }
+        backend = {
+            **shared,
+            "TUNEBOOK_DATABASE_URL": self.postgres.url(),
+            "TUNEBOOK_HOST": LOOPBACK,
+            "TUNEBOOK_PORT": self.address.rpartition(":")[2],
+        }
+        worker = {
+            "TUNEBOOK_GRACE_SECONDS": str(JOB_GRACE_SECONDS),
+            **shared,
+            "TUNEBOOK_URL": self.address,
+            "TUNEBOOK_WORKER_TOKEN_FILE": str(self.folder / WORKER_FILE),
+        }
+        slots = [] if self.options.slots is None else ["--slots", str(self.options.slots)]
+        server = ["--no-migrate", "--fd", str(self.listener.fileno())]
+        return [
+            ("server", [*_python("tunebook_server.commands", "server"), *server], backend),
+            ("control", _python("tunebook_server.commands", "control"), backend),
+            ("worker", [*_python("tunebook_worker.commands", "worker"), *slots], worker),
+        ]
+
+    def _wait_for_server(self) -> None:
+        server, end = self.children["server"], time.monotonic() + START_TIMEOUT_SECONDS
+        while not answers(self.address):
+            if self.wakeups.stopping:
+                raise Stopped
+            if not server.running or time.monotonic() > end:
+                raise UpFailed(f"The server did not start. The end of {server.log}:\n{server.log_tail()}")
+            self.wakeups.wait(0.05)
+
+    def _study(self) -> Child:
+        """`tunebook study run FILE --wait` beside us, on our own terminal."""
+        assert self.options.study
+        child = Child(
+            "study",
+            [*_python("tunebook.cli", "main"), "study", "run", str(self.options.study), "--wait"],
+            environment={
+                **os.environ,
+                "TUNEBOOK_URL": self.address,
+                "TUNEBOOK_TOKEN": (self.folder / CLIENT_FILE).read_text(),
+            },
+            log=None,
+            lifeline=self.lifeline,
+            say=say,
+        )
+        child.start()
+        return child
+
+
+def listen(port: int) -> socket.socket:
+    """The server's socket, ours so that it outlives a crash of the server: connections wait meanwhile."""
+    try:
+        return socket.create_server((LOOPBACK, port), backlog=BACKLOG)
+    except OSError as error:
+        raise UpFailed(
+            f"Port {port} on {LOOPBACK} cannot be used ({error.strerror}). "
+            "Choose another with --port, or any free one with --port 0."
+        ) from None
+
+
+def _python(module: str, command: str) -> list[str]:
+    """The start of an argv: this interpreter, running one of our commands."""
+    # -P: a file of the current folder that is named like a module of ours must not be imported for it.
+    return [
+        sys.executable,
+        "-P",
+        "-c",
+        f"import sys; from {module} import {command} as run; sys.exit(run(sys.argv[1:]))",
+    ]
+
+
+def answers(address: str) -> bool:
+    connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=2)
+    try:
+        connection.request("GET", "/health")
+        return connection.getresponse().status == http.HTTPStatus.OK
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
+def say(line: str) -> None:
+    try:
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
+    except OSError:  # nobody reads any more: that must not end a running study
+        return
