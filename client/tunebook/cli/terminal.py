@@ -55,7 +55,7 @@ def bar(done: int, of: int, stream: TextIO) -> str:
 
 
 class ProgressLine:
-    """One line redrawn in place on a terminal; elsewhere a line per change, not oftener than `every_seconds`."""
+    """One line redrawn in place on a terminal; elsewhere one per change, `every_seconds` apart or more."""
 
     def __init__(self, stream: TextIO | None = None, *, every_seconds: float = 5.0) -> None:
         self._stream = stream or sys.stdout
