@@ -1,6 +1,5 @@
 """A whole Tunebook for tests: real Postgres, server, control worker and workers, as processes, at 1/6/1 s."""
 
-import base64
 import contextlib
 import os
 import signal
@@ -205,9 +204,9 @@ class Live:
             f"a trial of study {study} runs",
         )
 
-    def log(self, trial: int) -> bytes:
+    def log(self, trial: int) -> str:
         tail = self.api.get(f"/trials/{trial}/log")
-        return base64.b64decode(tail["content_base64"])
+        return str(tail["content"])
 
     def points(self, trial: int, metric: str = "loss") -> list[tuple[int, Any]]:
         curves = self.api.get(f"/trials/{trial}/metrics", params={"metric": metric, "max_points": 100_000})

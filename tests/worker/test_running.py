@@ -46,7 +46,7 @@ def test_a_job_with_the_sdk_completes(live: Live) -> None:
             assert trial["objective"] == 1 / 50
             assert live.points(trial["id"]) == [(step, 1 / (step + 1)) for step in range(50)]
             assert live.points(trial["id"], "train/loss") == [(step, "NaN") for step in range(50)]
-            assert live.log(trial["id"]) == f"rate {trial['parameters']['rate']!r}\n".encode()
+            assert live.log(trial["id"]) == f"rate {trial['parameters']['rate']!r}\n"
         assert not list((live.data / "workers" / worker.log.stem / "jobs").iterdir())
 
 
@@ -56,7 +56,7 @@ def test_a_job_in_another_language_prints_its_metrics(live: Live) -> None:
         (trial,) = live.ended(study)
         assert (trial["state"], trial["objective"], trial["best_step"]) == ("completed", 0.33, 3)
         assert live.points(trial["id"]) == [(1, 1.0), (2, 0.5), (3, 0.33)]
-        assert f"rate was {trial['parameters']['rate']!r}\n".encode() in live.log(trial["id"])
+        assert f"rate was {trial['parameters']['rate']!r}\n" in live.log(trial["id"])
 
 
 def test_exit_code_3_is_tried_three_times(live: Live) -> None:
@@ -107,7 +107,7 @@ def test_a_second_attempt_resumes_from_the_registered_checkpoint(live: Live) -> 
         (trial,) = live.ended(study)
         assert (trial["state"], trial["epoch"]) == ("completed", 2)
         assert live.points(trial["id"]) == [(step, 11.0 - step) for step in range(1, 11)]
-        assert live.log(trial["id"]) == b"resumed from weights\n"
+        assert live.log(trial["id"]) == "resumed from weights\n"
         assert [a["resumed_from_step"] for a in live.attempts(trial["id"])] == [None, 5]
         assert (live.data / "checkpoints" / str(trial["id"]) / "1" / "five").read_text() == "weights"
 
@@ -118,7 +118,7 @@ def test_fifty_megabytes_of_output_do_not_keep_a_trial_from_ending(live: Live) -
         study = live.study(python(program))
         (trial,) = live.ended(study, within_seconds=120)
         assert (trial["state"], trial["objective"]) == ("completed", 0.5)
-        assert live.log(trial["id"]).endswith(b'0123456789abcde\n{"step": 1, "loss": 0.5}\n')
+        assert live.log(trial["id"]).endswith('0123456789abcde\n{"step": 1, "loss": 0.5}\n')
 
 
 def test_a_job_that_closes_its_output_completes(live: Live) -> None:
@@ -157,7 +157,7 @@ print(b"tbk_" in b"".join(found), b"postgres" in b"".join(found))
     with live.worker():
         study = live.study(python(program))
         (trial,) = live.ended(study)
-        assert live.log(trial["id"]).startswith(b"False False\n")
+        assert live.log(trial["id"]).startswith("False False\n")
 
 
 def test_what_is_written_is_private(live: Live) -> None:

@@ -60,6 +60,7 @@ class Attempt:
             [sys.executable, "-P", "-m", "tunebook_worker.supervisor"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            bufsize=0,
             env={name: value for name, value in os.environ.items() if not name.startswith("TUNEBOOK_")},
             start_new_session=True,
         )
@@ -112,9 +113,10 @@ class Attempt:
         if self._supervisor is None:
             return
         assert self._supervisor.stdin is not None
+        pipe, rest = self._supervisor.stdin.fileno(), memoryview(line)
         with contextlib.suppress(OSError):  # it has ended: that shows on the other pipe
-            self._supervisor.stdin.write(line)
-            self._supervisor.stdin.flush()
+            while rest:
+                rest = rest[os.write(pipe, rest) :]
 
     def _where(self) -> dict[str, object]:
         return {"trial_id": self.order.trial_id, "epoch": self.order.epoch}

@@ -41,7 +41,7 @@ def worker(argv: Sequence[str]) -> int:
         os.umask(0o077)
         lock = hold(chosen.own_folder)
     except WrongOption as error:
-        print(f"tunebook worker: {error}", file=sys.stderr)  # noqa: T201
+        sys.stderr.write(f"tunebook worker: {error}\n")
         return 2
     log.configure()
     keep_private()

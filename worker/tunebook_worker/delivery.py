@@ -57,7 +57,7 @@ class Delivery(threading.Thread):
         self.over = False
         """Ended without that: the trial is not ours any more, or there was no time left."""
         self.refused = 0
-        """Records that the server would not take for what is in them."""
+        """Reports and checkpoints that the server would not take for what is in them."""
 
     def announce(self, environment: Mapping[str, object], host: str) -> None:
         """Before `run`: the job was started here."""
@@ -106,15 +106,15 @@ class Delivery(threading.Thread):
 
     def _conclude(self) -> None:
         assert self._outcome is not None
-        lost = sum(spool.finish() + spool.dropped for spool in (self._events, self._points, self._log))
-        if lost or self.refused:
-            warn("records were lost", trial=self._trial, unreadable_or_dropped=lost, refused=self.refused)
+        lost = self.refused + sum(spool.finish() + spool.dropped for spool in (self._events, self._points))
+        if lost or self._log.finish():
+            warn("records were lost", trial=self._trial, points=lost, output=self._log.damaged)
         outcome = self._outcome
         if self._infeasible is not None:
             outcome = outcome.told_infeasible(self._infeasible)
         try:
             if outcome.verb != "leave":
-                self._post(outcome.verb, outcome.body())
+                self._post(outcome.verb, outcome.body(dropped_points=lost))
         except _Refused as error:
             warn("the outcome was refused", trial=self._trial, verb=outcome.verb, detail=str(error))
             raise _Over from error
@@ -174,7 +174,6 @@ class Delivery(threading.Thread):
         try:
             self._post("log", body)
         except _Refused as error:
-            self.refused += len(batch)
             warn("the server refused output", trial=self._trial, detail=str(error), size_bytes=len(content))
         self._log.commit()
         return len(batch) >= BATCH_RECORDS or len(content) >= LOG_BYTES or self._outcome is not None

@@ -24,10 +24,15 @@ class Outcome:
             return self
         return replace(self, state="infeasible", reason=clean(reason))
 
-    def body(self) -> dict[str, object]:
+    def body(self, *, dropped_points: int) -> dict[str, object]:
         if self.verb == "release":
             return {"reason": self.reason}
-        return {"state": self.state, "reason": self.reason, "exit_status": self.exit_status}
+        return {
+            "state": self.state,
+            "reason": self.reason,
+            "exit_status": self.exit_status,
+            "dropped_points": dropped_points,
+        }
 
 
 def failed(reason: str, exit_status: int | None = None) -> Outcome:

@@ -28,7 +28,7 @@ from tunebook_worker.outcome import Outcome
 from tunebook_worker.tree import Tree
 
 TICK_SECONDS = 0.5
-LAST_WORDS_SECONDS = 5.0
+LAST_WORDS_SECONDS = 3.0
 """How long an orphaned or hurried supervisor may still talk to the server."""
 AFTERMATH_SECONDS = 2.0
 """For what a job leaves running when its first process has ended."""
