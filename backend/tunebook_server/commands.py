@@ -16,6 +16,8 @@ from tunebook_server.embedded.errors import CannotRun
 from tunebook_server.settings import settings
 
 if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
     from tunebook_server.storage.engine import Engine
 
 FAILED, WRONG_USE = 1, 2
@@ -130,12 +132,16 @@ def _attempt(name: str, start: Callable[[], int]) -> int:
     try:
         return start()
     except ValidationError as error:
-        faults = "; ".join(f"TUNEBOOK_{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors())
-        return _complain(name, faults, WRONG_USE)
+        return _complain(name, "; ".join(map(_fault, error.errors())), WRONG_USE)
     except OperationalError as error:
         return _complain(name, f"the database does not answer: {error.orig}", FAILED)
     except (CannotRun, OSError) as error:
         return _complain(name, str(error), FAILED)
+
+
+def _fault(fault: "ErrorDetails") -> str:
+    variable = f"TUNEBOOK_{str(fault['loc'][0]).upper()}: " if fault["loc"] else ""
+    return variable + fault["msg"].removeprefix("Value error, ")
 
 
 def _complain(name: str, message: str, status: int) -> int:
