@@ -69,7 +69,7 @@ def tail(
     after_byte: int | None = None,
     limit_bytes: int = 65_536,
 ) -> LogTail:
-    """The last `limit_bytes` of an attempt's output (None: the newest one's), or those from `after_byte` on."""
+    """The last `limit_bytes` that an attempt (None: the newest) printed, or those from `after_byte` on."""
     if not 1 <= limit_bytes <= MAX_TAIL_BYTES:
         raise Invalid(
             f"limit_bytes is {limit_bytes}", field="limit_bytes", remedy=f"Use 1 to {MAX_TAIL_BYTES}."

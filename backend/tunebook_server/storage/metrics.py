@@ -93,7 +93,7 @@ def add_names(connection: Connection, *, study_id: int, names: tuple[str, ...]) 
             field="series",
             remedy=f"Use at most {MAX_NAMES} names; put what varies into the step.",
         )
-    ids: dict[str, int] = dict(row.tuple() for row in rows)
+    ids: dict[str, int] = {row.name: row.id for row in rows}
     return tuple(ids[name] for name in names)
 
 
