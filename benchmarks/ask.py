@@ -49,8 +49,9 @@ def main() -> None:
 
 def measure_tunebook(server: Postgres, history: int, asks: int) -> None:
     engine = fresh_database(server, f"tunebook_{history}")
-    study_id = build(engine, trials=history, points=0)
-    study = studies.get(engine, study_id=study_id)
+    study_id = build(engine, trials=history, points=1)
+    room = {"budget": history + 2 * asks, "parallel": 2 * asks}
+    study = studies.edit(engine, study_id=study_id, revision=None, changes=room, actor="user:bench")
     halton = sampler(study.sampler, study.sampler_options)
     own = timed(asks, lambda n: halton.suggest(study.space, seed=study.seed, index=history + n, count=1))
     service = timed(asks, lambda n: ask(engine, study_id, n))
@@ -104,7 +105,7 @@ def fresh_database(server: Postgres, name: str, *, migrated: bool = True) -> Eng
 def timed(repeats: int, call: Callable[[int], object]) -> list[float]:
     """Milliseconds of each call, after five that are not counted."""
     for n in range(5):
-        call(-n - 1)
+        call(repeats + n)
     spent = []
     for n in range(repeats):
         start = time.perf_counter()
