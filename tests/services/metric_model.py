@@ -35,7 +35,7 @@ def columns(written: Written) -> Series:
 
 @dataclass
 class Model:
-    """`batches` by epoch and sequence; `resumed` the step that each later epoch started from, None for nothing."""
+    """`batches` by epoch and sequence; `resumed` by epoch the step that it started from, None for none."""
 
     batches: dict[int, dict[int, Written]] = field(default_factory=lambda: {1: {}})
     resumed: dict[int, int | None] = field(default_factory=dict)

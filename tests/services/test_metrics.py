@@ -2,6 +2,7 @@ import hashlib
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from sqlalchemy import Engine
 
 from tests.services.making import ACTOR, make_study
 from tests.services.metric_model import Model, Written, bits, columns, extremes, number
+from tunebook_server.domain.chunk import Steps, Values
 from tunebook_server.domain.compaction import Sizes
 from tunebook_server.domain.errors import Fenced, Invalid, Mismatch, NotFound
 from tunebook_server.domain.objective import Objective
@@ -166,7 +168,7 @@ class Player:
         }
 
 
-def same(steps: Sequence[int], values: Sequence[float], expected: dict[int, float]) -> None:
+def same(steps: Steps, values: Values, expected: dict[int, float]) -> None:
     assert list(steps) == list(expected)
     assert [bits(value) for value in values] == [bits(value) for value in expected.values()]
 
@@ -309,7 +311,7 @@ def test_writers_on_one_study_leave_what_each_of_them_wrote(engine: Engine) -> N
     claims = trials.ask(engine, study_id=study.id, client_id="loop", count=8, actor=ACTOR)
     failures: list[BaseException] = []
 
-    def write(trial_id: int, turn: int) -> None:
+    def write(trial_id: int) -> None:
         for sequence in range(12):
             written = {
                 "loss": [(10 * sequence + place, trial_id + sequence * 0.1) for place in range(10)],
@@ -321,7 +323,7 @@ def test_writers_on_one_study_leave_what_each_of_them_wrote(engine: Engine) -> N
                 failures.append(failure)
                 raise
 
-    run_all([lambda t=claim.trial.id, n=turn: write(t, n) for claim in claims for turn in range(2)])
+    run_all([partial(write, claim.trial.id) for claim in claims for _ in range(2)])
     assert failures == []
     for claim in claims:
         trial = trials.get(engine, trial_id=claim.trial.id)
