@@ -6,13 +6,15 @@ worker                 a worker's token
 own_trial              the token of the very trial in the path
 """
 
-from collections.abc import Callable
-from typing import Annotated
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Annotated, TypeVar
 
 from fastapi import Depends, Request
+from fastapi.dependencies.models import Dependant
 
 from tunebook_server.api.schemas import Id
-from tunebook_server.domain.access import Principal
+from tunebook_server.domain.access import Principal, PrincipalKind
 from tunebook_server.domain.errors import Forbidden
 from tunebook_server.services import access
 from tunebook_server.storage.engine import Engine
@@ -22,7 +24,7 @@ BEARER = "bearer "
 
 
 def cookie_name(*, secure: bool, port: int) -> str:
-    """`__Host-` binds the cookie to this host over TLS; else ports share cookies, so the port is named."""
+    """`__Host-` binds the cookie to this host over TLS; else ports share it, so the port is named."""
     return f"__Host-{COOKIE}" if secure else f"{COOKIE}_{port}"
 
 
@@ -51,11 +53,46 @@ async def engine_of(request: Request) -> Engine:
     return engine
 
 
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Whom a route lets in: `kinds` of principals (none: everybody), holding all of `scopes`."""
+
+    kinds: tuple[PrincipalKind, ...]
+    scopes: tuple[str, ...] = ()
+
+
+Dependency = TypeVar("Dependency", bound=Callable[..., object])
+
+
+def _policy(*kinds: PrincipalKind, scopes: tuple[str, ...] = ()) -> Callable[[Dependency], Dependency]:
+    def mark(dependency: Dependency) -> Dependency:
+        dependency.policy = Policy(kinds, scopes)  # type: ignore[attr-defined]
+        return dependency
+
+    return mark
+
+
+def policies_of(dependant: Dependant) -> Iterator[Policy]:
+    """The policies among all dependencies of a route: there must be exactly one."""
+    found = getattr(dependant.call, "policy", None)
+    if isinstance(found, Policy):
+        yield found
+    for inner in dependant.dependencies:
+        yield from policies_of(inner)
+
+
+@_policy()
 async def anyone() -> None:
     """An open route: it stands on the list in tests/api/test_access.py."""
 
 
+@_policy("person", "worker", "trial")
+def anybody(request: Request) -> Principal:
+    return recognise(request)
+
+
 def person(*scopes: str) -> Callable[[Request], Principal]:
+    @_policy("person", scopes=scopes)
     def allow(request: Request) -> Principal:
         principal = recognise(request)
         if principal.kind != "person":
@@ -64,10 +101,10 @@ def person(*scopes: str) -> Callable[[Request], Principal]:
             principal.require(scope)
         return principal
 
-    allow.scopes = scopes  # type: ignore[attr-defined]
     return allow
 
 
+@_policy("worker")
 def worker(request: Request) -> Principal:
     principal = recognise(request)
     if principal.kind != "worker":
@@ -75,6 +112,7 @@ def worker(request: Request) -> Principal:
     return principal
 
 
+@_policy("trial")
 def own_trial(request: Request, trial_id: Id) -> Principal:
     principal = recognise(request)
     if principal.kind != "trial":
@@ -86,6 +124,7 @@ def own_trial(request: Request, trial_id: Id) -> Principal:
 
 Database = Annotated[Engine, Depends(engine_of)]
 Open = Depends(anyone)
+Anybody = Annotated[Principal, Depends(anybody)]
 Reader = Annotated[Principal, Depends(person("study:read"))]
 Writer = Annotated[Principal, Depends(person("study:write"))]
 Reporter = Annotated[Principal, Depends(own_trial)]

@@ -3,10 +3,11 @@
 from fastapi import APIRouter
 
 from tunebook_server.api.access import Database, Open
+from tunebook_server.api.route import Route
 from tunebook_server.api.schemas import Sent
 from tunebook_server.services import health as service
 
-router = APIRouter(tags=["server"])
+router = APIRouter(tags=["server"], route_class=Route)
 
 
 class Health(Sent):

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from tunebook_server.api.access import Database, Open, person, recognise, session_of
+from tunebook_server.api.access import Anybody, Database, Open, person, session_of
 from tunebook_server.api.route import Route, answers_secret
 from tunebook_server.api.schemas import Cursor, Done, Id, Limit, Listing
 from tunebook_server.api.schemas.access import (
@@ -57,12 +57,8 @@ def logout(request: Request, response: Response, engine: Database, principal: Pe
     return Done()
 
 
-def anybody(request: Request) -> Principal:
-    return recognise(request)
-
-
 @router.get("/me", operation_id="me", response_model=PrincipalOut)
-def me(principal: Annotated[Principal, Depends(anybody)]) -> Principal:
+def me(principal: Anybody) -> Principal:
     """Whose credential this is, and what it may do."""
     return principal
 
@@ -77,8 +73,9 @@ def tokens(engine: Database, principal: Person, limit: Limit = 100, cursor: Curs
 @answers_secret
 def create_token(body: TokenIn, engine: Database, principal: TokenMaker) -> NewToken:
     """Make a personal token. Its secret is in this answer and nowhere else."""
+    scopes = sorted(principal.scopes) if body.scopes is None else body.scopes
     secret, token = service.create_token(
-        engine, principal=principal, name=body.name, scopes=body.scopes, expires_in_days=body.expires_in_days
+        engine, principal=principal, name=body.name, scopes=scopes, expires_in_days=body.expires_in_days
     )
     return NewToken(token=secret, id=token.id, expires_at=token.expires_at)
 

@@ -46,6 +46,7 @@ _HTTP = {
     405: ("method_not_allowed", "This address does not take this method", "Use a method named in Allow."),
     413: ("too_large", "The request is too large", "Send less at a time."),
     415: ("unsupported_media_type", "The body is not JSON", "Send Content-Type: application/json."),
+    422: ("invalid", "A value is wrong", ""),
     421: (
         "misdirected",
         "This server does not answer for this host",
@@ -117,13 +118,16 @@ def of_error(error: TunebookError) -> Response:
 def of_refusal(error: HTTPException) -> Response:
     code, title, remedy = _HTTP.get(error.status_code, ("refused", "Refused", ""))
     if isinstance(error, Refused):
+        remedy = error.remedy or remedy
+        faults = [Fault(error.field, error.detail, remedy)] if error.field else []
         return problem(
             error.status_code,
             error.code,
             title,
             error.detail,
             field=error.field,
-            remedy=error.remedy or remedy,
+            remedy=remedy,
+            faults=faults,
         )
     return problem(error.status_code, code, title, str(error.detail), remedy=remedy, headers=error.headers)
 

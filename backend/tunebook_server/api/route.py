@@ -1,6 +1,8 @@
 """What every API route does before and after its endpoint: strict JSON, and Idempotency-Keys."""
 
 import hashlib
+import json
+import re
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -17,6 +19,9 @@ from tunebook_server.services.idempotency import KEY_LONGEST, Answer, Once
 
 KEY_HEADER = "Idempotency-Key"
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+FIELDS_MOST = 100
+"""Of a body. Pydantic collects a fault for every unknown one: millions of them would cost gigabytes."""
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 KEPT_HEADERS = ("content-type", "etag", "location")
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -32,13 +37,30 @@ class JsonRequest(Request):
 
 
 def parse(body: bytes) -> Any:
+    """Raises Refused, naming the field where the text of one is the trouble."""
     try:
         document = from_json(body, allow_inf_nan=False)
     except ValueError as error:
-        raise Refused(400, "invalid_json", f"The body is not JSON: {error}.", remedy="Send JSON.") from None
+        raise not_json(body, str(error)) from None
     if b"\\u0000" in body:
-        _refuse_nul(document, "")
+        _refuse_letters(document, "")
+    if isinstance(document, dict) and len(document) > FIELDS_MOST:
+        raise Refused(
+            422, "invalid", f"The body has {len(document)} fields.", remedy="Leave the unknown ones out."
+        )
     return document
+
+
+def not_json(body: bytes, detail: str) -> Refused:
+    """The refusal of a body that the strict parser did not take."""
+    if b"\\ud" in body or b"\\uD" in body:
+        try:
+            _refuse_letters(json.loads(body), "")
+        except (ValueError, RecursionError):
+            pass
+        except Refused as refused:
+            return refused
+    return Refused(400, "invalid_json", f"The body is not JSON: {detail[:200]}.", remedy="Send JSON.")
 
 
 class Route(APIRoute):
@@ -108,15 +130,17 @@ async def _request_hash(request: Request) -> bytes:
     return digest.digest()
 
 
-def _refuse_nul(value: object, path: str) -> None:
-    if isinstance(value, str) and "\x00" in value:
+def _refuse_letters(value: object, path: str) -> None:
+    """Raises for NUL and lone surrogates, which no database column takes."""
+    if isinstance(value, str) and _UNSTORABLE.search(value):
+        where = path or "the body"
         raise Refused(
-            422, "invalid", f"{path or 'the body'} holds a NUL character.", field=path, remedy="Leave it out."
+            422, "invalid", f"{where} holds a NUL or a lone surrogate.", field=path, remedy="Leave it out."
         )
     if isinstance(value, dict):
         for name, inside in value.items():
-            _refuse_nul(name, path)
-            _refuse_nul(inside, f"{path}.{name}" if path else name)
+            _refuse_letters(name, path)
+            _refuse_letters(inside, f"{path}.{name}" if path else name)
     if isinstance(value, list):
         for place, inside in enumerate(value):
-            _refuse_nul(inside, f"{path}.{place}" if path else str(place))
+            _refuse_letters(inside, f"{path}.{place}" if path else str(place))

@@ -2,14 +2,41 @@
 
 from fastapi import APIRouter
 
-from tunebook_server.api import health, logins
-from tunebook_server.api.schemas import Problem
+from tunebook_server.api import (
+    attempts,
+    checkpoints,
+    events,
+    figures,
+    health,
+    logins,
+    logs,
+    metrics,
+    openapi,
+    projects,
+    studies,
+    templates,
+    trials,
+    workers,
+)
 
 PREFIX = "/api/v1"
 
-_problem = {"model": Problem, "description": "A problem document (RFC 9457)."}
-
-router = APIRouter(responses={"default": _problem})
-router.include_router(health.router)
-for part in (logins,):
+router = APIRouter()
+# Routes are tried in order: what jobs send all the time comes first.
+for part in (
+    metrics,
+    attempts,
+    logs,
+    checkpoints,
+    trials,
+    studies,
+    figures,
+    events,
+    projects,
+    templates,
+    workers,
+    logins,
+    openapi,
+):
     router.include_router(part.router, prefix=PREFIX)
+router.include_router(health.router)

@@ -5,14 +5,17 @@ from contextlib import asynccontextmanager
 
 import anyio
 from anyio.to_thread import current_default_thread_limiter
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 
 from tunebook_server.api import problems
 from tunebook_server.api.access import cookie_name
+from tunebook_server.api.events import Feed
 from tunebook_server.api.router import router
 from tunebook_server.app.body_limit import BodyLimit
 from tunebook_server.app.envelope import Envelope
 from tunebook_server.app.gate import Gate
+from tunebook_server.app.visitor import visitor
+from tunebook_server.pages import router as pages
 from tunebook_server.settings import Settings
 from tunebook_server.storage.engine import POOL_SIZE, Engine
 
@@ -32,9 +35,11 @@ def create_app(engine: Engine, settings: Settings) -> FastAPI:
     app.state.settings = settings
     app.state.secure = secure
     app.state.cookie_name = cookie_name(secure=secure, port=settings.port)
+    app.state.feed = Feed(engine)
     app.state.keyed_requests = anyio.CapacityLimiter(POOL_SIZE // 2)
     problems.install(app)
     app.include_router(router)
+    app.include_router(pages, dependencies=[Depends(visitor)])
     # The last one added is the outermost.
     app.add_middleware(BodyLimit)
     app.add_middleware(Gate, settings=settings, cookie_name=app.state.cookie_name)

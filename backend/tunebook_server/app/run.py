@@ -7,6 +7,7 @@ import structlog
 import uvicorn
 
 from tunebook_server import broker
+from tunebook_server.api.events import Feed
 from tunebook_server.app import logs
 from tunebook_server.app.factory import create_app
 from tunebook_server.settings import Settings
@@ -23,16 +24,36 @@ class UnsafeAddress(Exception):
     """The server would be open to the network without TLS."""
 
 
+class Server(uvicorn.Server):
+    """Ends the event streams before it waits for open connections: they would outlast any patience."""
+
+    def __init__(self, config: uvicorn.Config, feed: Feed) -> None:
+        super().__init__(config)
+        self.feed = feed
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self.feed.close()
+        await super().shutdown(sockets)
+
+
 def serve(sockets: list[socket.socket] | None = None) -> None:
-    """Serves until a signal says stop; settings come from the environment, `sockets` listen already."""
+    """Serves until a signal says stop; settings come from the environment. `sockets` that listen already are
+    taken over."""
     settings = read_settings()
     refuse_unsafe_address(settings)
     logs.configure()
-    engine = connect(settings.database_url.get_secret_value())
     broker.configure(settings)
+    engine = connect(settings.database_url.get_secret_value())
     app = create_app(engine, settings)
-    config = uvicorn.Config(
-        app,
+    log.info("serving", address=settings.address)
+    Server(configuration(app, settings), app.state.feed).run(sockets)
+    broker.close()
+    engine.dispose()
+
+
+def configuration(app: object, settings: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,  # type: ignore[arg-type]
         host=settings.host,
         port=settings.port,
         loop="uvloop",
@@ -45,10 +66,6 @@ def serve(sockets: list[socket.socket] | None = None) -> None:
         timeout_graceful_shutdown=STOP_SECONDS,
         backlog=2048,
     )
-    log.info("serving", address=settings.address)
-    uvicorn.Server(config).run(sockets)
-    broker.close()
-    engine.dispose()
 
 
 def refuse_unsafe_address(settings: Settings) -> None:

@@ -70,6 +70,13 @@ class Principal:
                 remedy=f"Use a token with the scope {scope}.",
             )
 
+    def require_epoch(self, epoch: int) -> None:
+        """A trial's token speaks for its own epoch alone, whatever a request says."""
+        if self.epoch != epoch:
+            raise Forbidden(
+                f"This token is for epoch {self.epoch}.", field="epoch", remedy="Use the token of that claim."
+            )
+
 
 def new_token(kind: TokenKind) -> str:
     """A token of 256 random bits with a checksum, so that garbage is refused without a look-up."""

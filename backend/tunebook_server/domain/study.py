@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Literal, cast
 
 from tunebook_server.domain.document import Document, refuse, show
+from tunebook_server.domain.edition import edition
 from tunebook_server.domain.errors import Fault, Invalid
 from tunebook_server.domain.objective import Direction, Evaluation, Objective
 from tunebook_server.domain.samplers import SAMPLERS, Sampler, sampler
@@ -50,6 +51,11 @@ class Study:
     created_at: datetime
     changed_at: datetime
     finished_at: datetime | None = None
+
+    @property
+    def edition(self) -> str:
+        """Changes with what people write into it. Not with its state: pause and resume are commands."""
+        return edition(self.goal, self.note, self.budget, self.parallel)
 
 
 @dataclass(frozen=True)

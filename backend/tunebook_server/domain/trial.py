@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from tunebook_server.domain.edition import edition
+
 Value = float | int | str | bool
 Configuration = Mapping[str, Value]
 """Hyperparameter values by name; conditional hyperparameters appear only where they are active."""
@@ -51,6 +53,11 @@ class Trial:
     claimed_at: datetime | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
+
+    @property
+    def edition(self) -> str:
+        """Changes with what people write into it."""
+        return edition(self.note)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -76,6 +76,11 @@ def _json(engine: Engine, study_id: int) -> Iterator[bytes]:
         yield "".join(lines).encode()
 
 
+def table_csv(columns: Mapping[str, Sequence[Cell]]) -> bytes:
+    """Columns of equal length, with their names in the first row."""
+    return _lines([list(columns), *zip(*columns.values(), strict=True)])
+
+
 def _head(engine: Engine, study_id: int) -> _Head:
     with transaction(engine) as connection:
         study = studies.get(connection, study_id)
@@ -108,7 +113,8 @@ def _lines(rows: Sequence[Sequence[Cell]]) -> bytes:
 
 def _cell(cell: Cell) -> str:
     if isinstance(cell, str):
-        return "'" + cell if cell.startswith(FORMULA_STARTS) else cell
+        is_formula = cell.startswith(FORMULA_STARTS) and cell != "-Infinity"
+        return "'" + cell if is_formula else cell
     if isinstance(cell, float):
         return str(numbers.encode(cell))
     if isinstance(cell, bool):

@@ -7,6 +7,7 @@ from typing import Any
 
 from tunebook_server.domain import paging
 from tunebook_server.domain.document import show
+from tunebook_server.domain.edition import refuse_stale
 from tunebook_server.domain.errors import Conflict, Invalid, NotFound, Stale
 from tunebook_server.domain.lifecycle import Ending, Outcome
 from tunebook_server.domain.paging import Page
@@ -82,9 +83,16 @@ def page(
 
 
 def edit(
-    engine: Engine, *, study_id: int, revision: int | None, changes: Mapping[str, object], actor: str
+    engine: Engine,
+    *,
+    study_id: int,
+    revision: int | None = None,
+    edition: str | None = None,
+    changes: Mapping[str, object],
+    actor: str,
 ) -> Study:
-    """Changes goal, note, state, budget or parallel; raises Stale when the study is no longer at `revision`.
+    """Changes goal, note, state, budget or parallel; raises Stale when the study is no longer at `revision`
+    (which every report of a trial raises), or people have written into it since `edition`.
 
     A study finished by hand lets running trials end and stops the queued ones.
     """
@@ -95,6 +103,7 @@ def edit(
             raise NotFound(f"there is no study {study_id}")
         if revision is not None and revision != study.revision:
             raise Stale(f"the study is at revision {study.revision}, not {revision}", remedy="Read it again.")
+        refuse_stale(edition, study.edition, what="study")
         if not new:
             return study
         _refuse_small_budget(connection, study_id, new)

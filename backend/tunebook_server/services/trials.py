@@ -6,6 +6,7 @@ Each is one transaction. Writes of a job name their epoch and are refused (Fence
 from collections.abc import Mapping, Sequence
 
 from tunebook_server.domain import lifecycle
+from tunebook_server.domain.edition import refuse_stale
 from tunebook_server.domain.errors import Conflict, Fenced, Gone, Mismatch, NotFound
 from tunebook_server.domain.lifecycle import Beat, Ending, Outcome
 from tunebook_server.domain.study import Study
@@ -176,10 +177,14 @@ def retry(engine: Engine, *, trial_id: int, actor: str) -> Trial:
     return trial
 
 
-def edit_note(engine: Engine, *, trial_id: int, note: str, actor: str) -> Trial:
+def edit_note(
+    engine: Engine, *, trial_id: int, note: str, edition: str | None = None, actor: str
+) -> Trial:
+    """Raises Stale when people have written into the trial since `edition`."""
     long_text(note, field="note")
     with transaction(engine) as connection:
         trial = _lock(connection, trial_id)
+        refuse_stale(edition, trial.edition, what="trial")
         trial = trials.change(connection, trial_id, {"note": note})
         audit.write(connection, actor=actor, action="trial.note", target=f"trial:{trial_id}")
         studies.bump(connection, trial.study_id)

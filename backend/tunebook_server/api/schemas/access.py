@@ -6,7 +6,6 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from tunebook_server.api.schemas import Name, Received, Sent, Word
-from tunebook_server.domain.access import SCOPES
 from tunebook_server.services.access import TOKEN_DAYS_MOST
 
 Scope = Literal["study:read", "study:write", "trial:report", "run:launch", "template:admin", "member:admin"]
@@ -25,7 +24,13 @@ class PrincipalOut(Sent):
 
 class TokenIn(Received):
     name: Name = Field(examples=["laptop"])
-    scopes: list[Scope] = Field(min_length=1, max_length=len(SCOPES), examples=[["study:read"]])
+    scopes: list[Scope] | None = Field(
+        default=None,
+        fail_fast=True,
+        min_length=1,
+        max_length=100,
+        description="Left out: all that the maker has.",
+    )
     expires_in_days: int = Field(default=30, ge=1, le=TOKEN_DAYS_MOST)
 
 

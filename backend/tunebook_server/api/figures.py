@@ -1,0 +1,118 @@
+"""Figures as Plotly JSON, and the numbers behind them; the study's whole table as a file."""
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import StreamingResponse
+
+from tunebook_server.api.access import Database, Reader
+from tunebook_server.api.conditional import NOT_MODIFIED, etag, is_known, not_modified
+from tunebook_server.api.route import Route
+from tunebook_server.api.schemas import Id, Sent
+from tunebook_server.services import export, figures
+
+router = APIRouter(prefix="/studies/{study_id}", tags=["figures"], route_class=Route)
+
+OPTIONS = {
+    "parameter": "Key of the hyperparameter (axis).",
+    "trial": "Id of the trial (trial-curves).",
+    "trials": "Ids of trials between commas (curves).",
+    "best": "How many of the best trials (curves).",
+    "metrics": "Names of metrics between commas (curves).",
+    "family": "Name of a family of metrics: loss, error … (curves).",
+    "first": "First value of the visible range.",
+    "last": "Last value of the visible range.",
+    "x": "Scale of the horizontal axis.",
+    "y": "Scale of the vertical axis.",
+    "smooth": "Points of the moving average (curves).",
+    "clip": "on or off: whether outliers are drawn at the rim.",
+    "superseded": "on or off: also what a later attempt replaced (curves).",
+    "theme": "light or dark; left out, colours are names of CSS variables.",
+}
+_PARAMETERS = [
+    {"name": name, "in": "query", "required": False, "description": text, "schema": {"type": "string"}}
+    for name, text in OPTIONS.items()
+]
+Kind = Literal["axis", "curves", "history", "trial-curves"]
+
+
+class PlotlyFigure(Sent):
+    """What Plotly.react takes; `meta` holds notes for the page."""
+
+    data: list[dict[str, Any]]
+    layout: dict[str, Any]
+
+
+class Table(Sent):
+    """Columns of equal length."""
+
+    columns: dict[str, list[int | float | str | bool | None]]
+
+
+@router.get(
+    "/figures/{kind}",
+    operation_id="get_figure",
+    response_model=PlotlyFigure,
+    responses=NOT_MODIFIED,
+    openapi_extra={"parameters": _PARAMETERS},
+)
+def figure(study_id: Id, kind: Kind, request: Request, engine: Database, _: Reader) -> Response:
+    """A figure of a study. Its ETag changes exactly when the figure does."""
+    options = dict(request.query_params)
+    tag = etag(figures.version(engine, study_id=study_id, kind=kind, options=options))
+    if is_known(request, tag):
+        return not_modified(tag)
+    drawn = figures.figure(engine, study_id=study_id, kind=kind, options=options)
+    return Response(drawn, media_type="application/json", headers={"ETag": tag})
+
+
+@router.get(
+    "/data/{kind}",
+    operation_id="get_data",
+    response_model=Table,
+    responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},
+    openapi_extra={"parameters": _PARAMETERS},
+)
+def table(
+    study_id: Id,
+    kind: Kind,
+    request: Request,
+    engine: Database,
+    _: Reader,
+    format_: Annotated[Literal["json", "csv"] | None, Query(alias="format")] = None,
+) -> Table | Response:
+    """The numbers behind a figure, as JSON or as CSV (`format=csv`, or Accept: text/csv)."""
+    options = {name: text for name, text in request.query_params.items() if name != "format"}
+    columns = figures.table(engine, study_id=study_id, kind=kind, options=options)
+    if format_ == "csv" or (format_ is None and request.headers.get("accept", "").startswith("text/csv")):
+        return Response(export.table_csv(columns), media_type="text/csv")
+    return Table(columns={name: list(column) for name, column in columns.items()})
+
+
+@router.get(
+    "/export.csv",
+    operation_id="export_csv",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},
+)
+def export_csv(study_id: Id, engine: Database, _: Reader) -> StreamingResponse:
+    """All trials as CSV; text that a spreadsheet would run as a formula gets an apostrophe in front."""
+    return _file(export.trials_csv(engine, study_id=study_id), "text/csv", f"study-{study_id}.csv")
+
+
+@router.get(
+    "/export.jsonl",
+    operation_id="export_jsonl",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"application/jsonl": {"schema": {"type": "string"}}}}},
+)
+def export_jsonl(study_id: Id, engine: Database, _: Reader) -> StreamingResponse:
+    """All trials, one JSON object a line."""
+    return _file(
+        export.trials_json(engine, study_id=study_id), "application/jsonl", f"study-{study_id}.jsonl"
+    )
+
+
+def _file(content: Any, media_type: str, name: str) -> StreamingResponse:
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return StreamingResponse(content, media_type=media_type, headers=headers)

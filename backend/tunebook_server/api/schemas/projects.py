@@ -1,0 +1,75 @@
+"""Shapes of projects and job templates."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import Field, model_validator
+
+from tunebook_server.api.schemas import Lines, Name, Received, Sent, Word
+from tunebook_server.domain.project import ProjectSummary
+from tunebook_server.services.templates import FOLDER_LONGEST, WORD_LONGEST, WORDS_MOST
+
+Argument = Annotated[Word, Field(min_length=1, max_length=WORD_LONGEST)]
+
+
+class ProjectIn(Received):
+    name: Name = Field(examples=["digits"])
+    goal: Lines = ""
+    note: Lines = ""
+
+
+class ProjectChange(Received):
+    """Only the fields given are changed."""
+
+    name: Name = Field(default="", validate_default=False)
+    goal: Lines = ""
+    note: Lines = ""
+
+
+class ProjectOut(Sent):
+    id: int
+    name: str
+    goal: str
+    note: str
+    revision: int
+    created_at: datetime
+    changed_at: datetime
+
+
+class ProjectRow(ProjectOut):
+    studies: int
+    running_studies: int
+
+    @model_validator(mode="before")
+    @classmethod
+    def of(cls, row: Any) -> Any:
+        if not isinstance(row, ProjectSummary):
+            return row
+        project = {name: getattr(row.project, name) for name in ProjectOut.model_fields}
+        return {**project, "studies": row.studies, "running_studies": row.running_studies}
+
+
+class JobTemplateIn(Received):
+    """`argv`: the program and its first arguments; values of hyperparameters follow as `--name=value`.
+    `environment`: names of variables copied from the worker's environment."""
+
+    name: Name = Field(examples=["digits-mlp"])
+    argv: list[Argument] = Field(
+        fail_fast=True, min_length=1, max_length=WORDS_MOST, examples=[["python", "train.py"]]
+    )
+    folder: Annotated[Word, Field(min_length=1, max_length=FOLDER_LONGEST, examples=["/srv/digits"])]
+    environment: list[Argument] = Field(
+        fail_fast=True, default=[], max_length=WORDS_MOST, examples=[["PATH", "HOME"]]
+    )
+
+
+class JobTemplateOut(Sent):
+    id: int
+    project_id: int
+    name: str
+    version: int
+    argv: list[str]
+    folder: str
+    environment: list[str]
+    created_by: str
+    created_at: datetime

@@ -1,0 +1,91 @@
+"""Shapes of studies."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from tunebook_server.api.schemas import FaultOut, Lines, Received, Sent, Value
+from tunebook_server.domain.search_space import SearchSpace
+from tunebook_server.domain.study import PARALLEL_MOST, TRIALS_MOST
+
+State = Literal["running", "paused", "finished"]
+
+EXAMPLE: dict[str, Any] = {
+    "name": "optimizer",
+    "goal": "Which optimizer trains the two-layer MLP best?",
+    "objective": {"metric": "valid/error", "direction": "minimize", "evaluation": "best"},
+    "sampler": {"name": "halton", "seed": 0},
+    "budget": {"trials": 48, "parallel": 2, "attempts": 3},
+    "space": [
+        {"name": "optimizer", "type": "categorical", "choices": ["nesterov", "adam"], "role": "scientific"},
+        {
+            "name": "learning_rate",
+            "type": "float",
+            "low": 1e-4,
+            "high": 10,
+            "scale": "log",
+            "when": {"optimizer": ["adam"]},
+        },
+        {"name": "batch_size", "type": "fixed", "value": 64},
+    ],
+}
+
+
+def _document(space: Any) -> Any:
+    return space.document() if isinstance(space, SearchSpace) else space
+
+
+class ObjectiveOut(Sent):
+    metric: str
+    direction: Literal["minimize", "maximize"]
+    evaluation: Literal["best", "last"]
+
+
+class StudyOut(Sent):
+    id: int
+    project_id: int
+    name: str
+    goal: str
+    note: str
+    state: State
+    objective: ObjectiveOut
+    space: Annotated[list[dict[str, Any]], BeforeValidator(_document)]
+    space_version: int
+    sampler: str
+    sampler_options: dict[str, Any]
+    seed: int
+    budget: int
+    parallel: int
+    max_attempts: int
+    job_template_id: int | None
+    best_trial_id: int | None
+    revision: int
+    counts: dict[str, int]
+    created_by: str
+    created_at: datetime
+    changed_at: datetime
+    finished_at: datetime | None
+
+
+class StudyChange(Received):
+    """Only the fields given are changed."""
+
+    goal: Lines = ""
+    note: Lines = ""
+    state: State = "running"
+    budget: int = Field(default=1, ge=1, le=TRIALS_MOST)
+    parallel: int = Field(default=1, ge=1, le=PARALLEL_MOST)
+
+
+class PreviewIn(Received):
+    document: dict[str, Any] = Field(examples=[EXAMPLE])
+    count: int = Field(default=100, ge=1, le=1000)
+
+
+class PreviewOut(Sent):
+    """`configurations`: what the study would try first; empty where `faults` say what is wrong."""
+
+    configurations: list[dict[str, Value]]
+    faults: list[FaultOut]
+    warnings: list[FaultOut]

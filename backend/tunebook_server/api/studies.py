@@ -1,0 +1,130 @@
+"""Studies."""
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, BackgroundTasks, Body, Query, Request, Response
+
+from tunebook_server import broker
+from tunebook_server.api.access import Database, Reader, Writer
+from tunebook_server.api.conditional import NOT_MODIFIED, IfMatch, edition_of, etag, is_known, not_modified
+from tunebook_server.api.route import Route
+from tunebook_server.api.schemas import INT64_MOST, Cursor, Id, Limit, Listing, Word
+from tunebook_server.api.schemas.studies import EXAMPLE, PreviewIn, PreviewOut, StudyChange, StudyOut
+from tunebook_server.domain.errors import Fault, Invalid
+from tunebook_server.domain.paging import Page
+from tunebook_server.domain.study import Study, StudyDesign
+from tunebook_server.services import studies
+
+router = APIRouter(tags=["studies"], route_class=Route)
+
+LAUNCHING = frozenset({"state", "budget", "parallel"})
+"""Changes that can start jobs."""
+Document = Annotated[dict[str, Any], Body(openapi_examples={"optimizer": {"value": EXAMPLE}})]
+ProjectFilter = Annotated[int | None, Query(alias="project", ge=1, le=INT64_MOST)]
+NameFilter = Annotated[Word | None, Query(min_length=1, max_length=200)]
+StateFilter = Literal["running", "paused", "finished"] | None
+
+
+@router.get("/studies", operation_id="list_studies", response_model=Listing[StudyOut])
+def page(
+    *,
+    engine: Database,
+    _: Reader,
+    project_id: ProjectFilter = None,
+    name: NameFilter = None,
+    state: StateFilter = None,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> Page[Study]:
+    """Studies of all projects, the newest first."""
+    return studies.page(engine, project_id=project_id, name=name, state=state, limit=limit, cursor=cursor)
+
+
+@router.get(
+    "/projects/{project_id}/studies", operation_id="list_project_studies", response_model=Listing[StudyOut]
+)
+def page_of_project(
+    *,
+    project_id: Id,
+    engine: Database,
+    _: Reader,
+    name: NameFilter = None,
+    state: StateFilter = None,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> Page[Study]:
+    """Studies of a project, the newest first."""
+    return studies.page(engine, project_id=project_id, name=name, state=state, limit=limit, cursor=cursor)
+
+
+@router.post(
+    "/projects/{project_id}/studies", operation_id="create_study", status_code=201, response_model=StudyOut
+)
+def create(
+    *,
+    project_id: Id,
+    document: Document,
+    response: Response,
+    after: BackgroundTasks,
+    engine: Database,
+    principal: Writer,
+) -> Study:
+    """Create a study from its document and start it."""
+    design = StudyDesign.parse(document)
+    if design.template is not None:
+        principal.require("run:launch")
+    study = studies.create(engine, project_id=project_id, design=design, actor=principal.actor)
+    response.headers["ETag"] = _etag(study)
+    after.add_task(broker.wake, study.id)
+    return study
+
+
+@router.post("/studies:preview", operation_id="preview_study", response_model=PreviewOut)
+def preview(body: PreviewIn, _: Reader) -> dict[str, object]:
+    """What a document says, without creating anything: its first configurations, or its faults."""
+    found: tuple[Fault, ...] = ()
+    try:
+        design = StudyDesign.parse(body.document)
+        configurations = studies.preview(design, body.count)
+    except Invalid as invalid:
+        found = invalid.faults
+        return {"configurations": [], "faults": found, "warnings": []}
+    return {"configurations": configurations, "faults": found, "warnings": design.warnings()}
+
+
+@router.get("/studies/{study_id}", operation_id="get_study", responses=NOT_MODIFIED, response_model=StudyOut)
+def get(study_id: Id, request: Request, response: Response, engine: Database, _: Reader) -> Study | Response:
+    """One study, with its number of trials by state."""
+    study = studies.get(engine, study_id=study_id)
+    tag = _etag(study)
+    if is_known(request, tag):
+        return not_modified(tag)
+    response.headers["ETag"] = tag
+    return study
+
+
+@router.patch("/studies/{study_id}", operation_id="edit_study", response_model=StudyOut)
+def edit(
+    *,
+    study_id: Id,
+    body: StudyChange,
+    response: Response,
+    after: BackgroundTasks,
+    engine: Database,
+    principal: Writer,
+    if_match: IfMatch = None,
+) -> Study:
+    """Change goal, note, state, budget or parallel; a budget raised or a study resumed starts more trials."""
+    changes = body.model_dump(exclude_unset=True)
+    if LAUNCHING & changes.keys():
+        principal.require("run:launch")
+    study = studies.edit(
+        engine, study_id=study_id, edition=edition_of(if_match), changes=changes, actor=principal.actor
+    )
+    response.headers["ETag"] = _etag(study)
+    after.add_task(broker.wake, study_id)
+    return study
+
+
+def _etag(study: Study) -> str:
+    return etag(study.revision, study.edition)

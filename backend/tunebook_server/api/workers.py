@@ -1,0 +1,56 @@
+"""Workers: the hosts that train."""
+
+from fastapi import APIRouter
+
+from tunebook_server.api.access import Database, Reader, WorkerItself
+from tunebook_server.api.route import Route
+from tunebook_server.api.schemas import Cursor, Id, Limit, Listing
+from tunebook_server.api.schemas.trials import Nothing
+from tunebook_server.api.schemas.workers import (
+    OrdersOut,
+    WorkerBeatIn,
+    WorkerIn,
+    WorkerOut,
+    WorkerRowOut,
+)
+from tunebook_server.domain.access import Principal
+from tunebook_server.domain.errors import Forbidden
+from tunebook_server.domain.paging import Page
+from tunebook_server.domain.worker import Orders, Worker, WorkerRow
+from tunebook_server.services import access, workers
+
+router = APIRouter(tags=["workers"], route_class=Route)
+
+
+@router.get("/workers", operation_id="list_workers", response_model=Listing[WorkerRowOut])
+def page(engine: Database, _: Reader, limit: Limit = 100, cursor: Cursor = None) -> Page[WorkerRow]:
+    """Workers in order of registration, each with the trials that it holds."""
+    return workers.page(engine, limit=limit, cursor=cursor)
+
+
+@router.post("/workers:register", operation_id="register_worker", response_model=WorkerOut)
+def register(body: WorkerIn, engine: Database, principal: WorkerItself) -> Worker:
+    """Register under a name, or again after a restart: the token speaks for that worker from now on."""
+    access.check_worker_name(engine, principal=principal, name=body.name)
+    worker = workers.register(engine, **body.model_dump(), actor=principal.actor)
+    access.bind_worker(engine, principal=principal, worker_id=worker.id)
+    return worker
+
+
+@router.post("/workers/{worker_id}:beat", operation_id="worker_beat", response_model=OrdersOut)
+def beat(worker_id: Id, body: WorkerBeatIn, engine: Database, principal: WorkerItself) -> Orders:
+    """The worker lives and runs these trials; the answer names those that it should stop."""
+    _own(principal, worker_id)
+    return workers.beat(engine, worker_id=worker_id, running=body.running)
+
+
+@router.post("/workers/{worker_id}:stopped", operation_id="worker_stopped", response_model=WorkerOut)
+def stopped(worker_id: Id, _: Nothing, engine: Database, principal: WorkerItself) -> Worker:
+    """The worker ends."""
+    _own(principal, worker_id)
+    return workers.stopped(engine, worker_id=worker_id)
+
+
+def _own(principal: Principal, worker_id: int) -> None:
+    if principal.worker_id != worker_id:
+        raise Forbidden("This token is another worker's.", remedy="Register first, and use the id you got.")
