@@ -1,16 +1,28 @@
 """A real Postgres for every test that asks: one cluster a test process, one cloned database a test."""
 
 import itertools
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 from sqlalchemy import Engine
 
 from tunebook_server.embedded.postgres import Postgres
 from tunebook_server.storage.engine import connect
 from tunebook_server.storage.migrate import migrate
+
+# A busy machine is no fault of the code: examples are limited by number, never by time. In CI they are the same
+# each time, so that a change is judged by what it changed; everywhere else they are new.
+settings.register_profile(
+    "unhurried",
+    settings.get_profile("ci" if os.environ.get("CI") else "default"),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("unhurried")
 
 _names = itertools.count()
 
