@@ -14,8 +14,8 @@ from tunebook_server.embedded.postgres import Postgres
 from tunebook_server.storage.engine import connect
 from tunebook_server.storage.migrate import migrate
 
-# A busy machine is no fault of the code: examples are limited by number, never by time. In CI they are the same
-# each time, so that a change is judged by what it changed; everywhere else they are new.
+# A busy machine is no fault of the code: examples are limited by number, never by time. In CI they are the
+# same each time, so that a change is judged by what it changed; everywhere else they are new.
 settings.register_profile(
     "unhurried",
     settings.get_profile("ci" if os.environ.get("CI") else "default"),
