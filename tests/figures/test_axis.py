@@ -51,7 +51,8 @@ def test_a_conditional_hyperparameter_shows_its_own_trials_only() -> None:
     adam = {int(n) for n in columns.numbers[columns.values["optimizer"] == 1]}
     assert shown == adam
     assert (
-        drawn.layout["xaxis"]["title"]["text"] == f"learning_rate (log) · optimizer=adam · {len(adam)} trials"
+        drawn.layout["xaxis"]["title"]["text"]
+        == f"learning_rate (log)<br>optimizer=adam · {len(adam)} trials"
     )
     assert drawn.layout["xaxis"]["type"] == "log"
 
@@ -76,7 +77,7 @@ def test_one_bad_trial_does_not_flatten_the_rest() -> None:
     clipped, full = (figure(columns, "layers", clip=clip, objective_scale="linear") for clip in (True, False))
     assert clipped.layout["yaxis"]["range"][1] < 1
     assert "1 trial diverged" in clipped.notes[0]
-    assert 5 in array(trace(clipped, "infeasible or diverged")["customdata"])[:, 1]
+    assert 5 in array(trace(clipped, "infeasible")["customdata"])[:, 1]
     assert full.layout["yaxis"]["range"][1] > 400
     assert full.notes == ()
 
@@ -86,7 +87,7 @@ def test_many_trials_are_bounded_and_say_so() -> None:
     drawn = figure(columns, "layers")
     counts = {each["name"]: len(array(each["x"])) for each in drawn.data}
     assert sum(counts.values()) == marks.SHOWN_TRIALS
-    assert counts["infeasible or diverged"] == marks.SHOWN_INFEASIBLE
+    assert counts["infeasible"] == marks.SHOWN_INFEASIBLE
     assert counts["best 3"] == 3
     assert drawn.notes[0].startswith("1,500 of 10,000 trials shown")
     assert len(drawn.json()) < 80_000

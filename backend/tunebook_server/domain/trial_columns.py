@@ -1,5 +1,6 @@
 """The trials of a study as columns: what a figure of thousands of trials is computed from."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -107,3 +108,30 @@ def choices(parameter: Hyperparameter) -> tuple[Any, ...]:
     if isinstance(parameter, Boolean):
         return (False, True)
     return tuple(parameter.choices) if isinstance(parameter, Categorical) else ()
+
+
+def merge(older: TrialColumns, newer: TrialColumns) -> TrialColumns:
+    """The trials of both; where both have one, as `newer` has it."""
+    kept = ~np.isin(older.numbers, newer.numbers)
+    numbers = np.concatenate([older.numbers[kept], newer.numbers])
+    order = np.argsort(numbers, kind="stable")
+
+    def joined(old: NDArray[Any], new: NDArray[Any]) -> NDArray[Any]:
+        return np.concatenate([old[kept], new])[order]
+
+    return TrialColumns(
+        ids=joined(older.ids, newer.ids),
+        numbers=numbers[order],
+        states=joined(older.states, newer.states),
+        objective=joined(older.objective, newer.objective),
+        values={key: joined(older.values[key], newer.values[key]) for key in newer.values},
+    )
+
+
+def fingerprint(columns: TrialColumns) -> str:
+    """Equal for equal columns, in every process: what a figure of them may be cached under."""
+    digest = hashlib.blake2b(digest_size=9)
+    arrays: list[NDArray[Any]] = [columns.ids, columns.numbers, columns.states, columns.objective]
+    for array in [*arrays, *columns.values.values()]:
+        digest.update(array.tobytes())
+    return digest.hexdigest()

@@ -88,11 +88,11 @@ def draw(plot: AxisPlot) -> Figure:
 
 
 def title(scale: Scale, trials: int) -> str:
-    """`learning_rate (log) · optimizer=adam · 48 trials`."""
+    """`weight_decay (log) · 48 trials`; the condition of a conditional one stands on a line of its own."""
     name, conditions = labels.key_words(scale.key)
-    words = [f"{labels.plain(name)} (log)" if scale.kind == "log" else labels.plain(name)]
-    words += [labels.plain(condition) for condition in conditions]
-    return " · ".join([*words, labels.count(trials, "trial")])
+    shown = f"{labels.plain(name)} (log)" if scale.kind == "log" else labels.plain(name)
+    line = " · ".join([*(labels.plain(condition) for condition in conditions), labels.count(trials, "trial")])
+    return f"{shown}<br>{line}" if conditions else f"{shown} · {line}"
 
 
 def _axis(plot: AxisPlot) -> dict[str, Any]:

@@ -59,10 +59,13 @@ def compute(
     *,
     smooth_points: int = 0,
     log_steps: bool = False,
-    log_values: bool = False,
+    value_scale: str = "auto",
     clip: bool = True,
 ) -> CurvesPlot:
-    """Lines in order of `trials`; `smooth_points` is the width of a centred mean, 0 for none."""
+    """Lines in order of `trials`; `smooth_points` is the width of a centred mean, 0 for none.
+
+    `value_scale`: linear, log, or auto (log where all values are positive and 96 % span a factor of 10).
+    """
     by_trial: dict[int, list[Curve]] = {}
     for curve in curves:
         by_trial.setdefault(curve.trial_id, []).append(curve)
@@ -75,6 +78,7 @@ def compute(
     ]
     names = sorted({families.split(curve.metric)[1] for curve in curves})
     values = np.concatenate([line.values for line in lines]) if lines else np.empty(0)
+    log_values = value_scale == "log" or (value_scale == "auto" and _spans_decades(values))
     return CurvesPlot(
         title=", ".join(names) or families.split(objective.metric)[1],
         objective=objective,
@@ -122,6 +126,14 @@ def _line(curve: Curve, trial: CurveTrial, objective: Objective, smooth_points: 
     smooth = smooth_points > 1 and len(curve.values) >= SMOOTH_FROM_POINTS
     smooth_values = smoothed(curve.values, smooth_points) if smooth else None
     return Line(trial, curve.metric, curve.steps, curve.values, smooth_values, best)
+
+
+def _spans_decades(values: NDArray[np.float64]) -> bool:
+    finite = values[np.isfinite(values)]
+    if not len(finite) or finite.min() <= 0:
+        return False
+    low, high = np.quantile(finite, [1 - CLIP_QUANTILE, CLIP_QUANTILE])
+    return bool(high > 10 * low)
 
 
 def _limits(values: NDArray[np.float64], objective: Objective) -> tuple[float, float] | None:

@@ -13,7 +13,7 @@ from tunebook_server.figures import labels, sample, theme
 from tunebook_server.figures.figure import typed
 
 SHOWN_TRIALS = 1_500  # of any number: SVG marks beyond it cost a second and add no shape
-SHOWN_INFEASIBLE = 500
+SHOWN_INFEASIBLE = 300
 CROWDED_FROM = 300
 TOP_TRIALS = 3
 STRIP = 0.06  # share of the height for infeasible trials, above the objective's axis
@@ -121,7 +121,7 @@ def groups(marks: Marks) -> tuple[tuple[str, str, Points], ...]:
     """(role, words of the legend, points) in drawing order."""
     return (
         ("feasible", "feasible", marks.feasible),
-        ("infeasible", "infeasible or diverged" if marks.clipped else "infeasible", marks.infeasible),
+        ("infeasible", "infeasible", marks.infeasible),
         ("top", f"best {len(marks.top)}", marks.top),
         ("running", "running", marks.running),
     )

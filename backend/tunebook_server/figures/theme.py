@@ -74,7 +74,8 @@ def marker(role: str, *, crowded: bool = False) -> dict[str, Any]:
             "line": {"width": 1, "color": color("ground")},
         }
     if role == "infeasible":
-        return {"symbol": "x-thin", "size": size, "line": {"width": 1.5, "color": color("infeasible")}}
+        line = {"width": 1 if crowded else 1.5, "color": color("infeasible")}
+        return {"symbol": "x-thin", "size": size, "line": line, "opacity": 0.6 if crowded else 1}
     if role == "running":
         return {
             "symbol": "circle-open",
@@ -101,7 +102,7 @@ def axis(title: str, **properties: Any) -> dict[str, Any]:
         "ticks": "outside",
         "ticklen": 3,
         "automargin": True,
-        "exponentformat": "power",
+        "exponentformat": "e",
         "tickfont": {"size": 11, "color": color("muted")},
         **properties,
     }
@@ -116,12 +117,16 @@ def layout(**properties: Any) -> dict[str, Any]:
         "margin": {"l": 48, "r": 12, "t": 28, "b": 40},
         "legend": {
             "orientation": "h",
+            "xref": "container",
             "x": 0,
             "xanchor": "left",
+            "yref": "container",
             "y": 1,
-            "yanchor": "bottom",
+            "yanchor": "top",
             "font": {"size": 11},
             "itemsizing": "trace",
+            "itemwidth": 30,
+            "entrywidth": 0,
         },
         "hoverlabel": {
             "bgcolor": color("ground"),

@@ -1,0 +1,167 @@
+"""A study design as people write it: a TOML text or the fields of the form, and from one to the other."""
+
+import json
+import tomllib
+from collections.abc import Mapping
+from typing import Any
+
+from tunebook_server.domain.errors import Invalid
+
+ROW_FIELDS = ("name", "type", "role", "low", "high", "scale", "choices", "value", "parent", "values")
+_BY_TYPE = {
+    "float": ("low", "high", "scale"),
+    "integer": ("low", "high", "scale"),
+    "categorical": ("choices",),
+    "boolean": (),
+    "fixed": ("value",),
+}
+
+Row = dict[str, str]
+
+
+def read(fields: Mapping[str, str]) -> dict[str, Any]:
+    """The study document of a sent form. Raises Invalid for a TOML that cannot be read."""
+    return from_toml(fields.get("toml", "")) if fields.get("mode") == "toml" else from_form(fields)
+
+
+def from_toml(text: str) -> dict[str, Any]:
+    try:
+        found = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise Invalid(f"the TOML cannot be read: {error}", field="toml", remedy="Mend that line.") from None
+    found.pop("project", None)
+    job = found.get("job")
+    if isinstance(job, dict):
+        # The command line registers these as a job template; here the template stands already.
+        found["job"] = {
+            name: value for name, value in job.items() if name not in ("command", "folder", "environment")
+        }
+    return found
+
+
+def from_form(fields: Mapping[str, str]) -> dict[str, Any]:
+    """Empty fields are left out, so that their defaults hold."""
+    template = fields.get("job.template", "")
+    return {
+        **_part(fields, "", ("name", "goal", "note")),
+        "objective": _part(fields, "objective.", ("metric", "direction", "evaluation")),
+        "sampler": _part(fields, "sampler.", ("name", "seed", "options")),
+        "budget": _part(fields, "budget.", ("trials", "parallel", "attempts")),
+        **({"job": {"template": template}} if template else {}),
+        "space": [_parameter(row) for row in rows(fields)],
+    }
+
+
+def rows(fields: Mapping[str, str]) -> list[Row]:
+    """The hyperparameters of the form in order: its fields are called `space.PLACE.FIELD`."""
+    found: dict[str, Row] = {}
+    for name, value in fields.items():
+        head, _, rest = name.partition(".")
+        place, _, field = rest.partition(".")
+        if head == "space" and field in ROW_FIELDS:
+            found.setdefault(place, {})[field] = value.strip()
+    return [
+        row for row in found.values() if any(row.get(name) for name in ("name", "low", "choices", "value"))
+    ]
+
+
+def to_form(document: Mapping[str, Any]) -> tuple[dict[str, str], list[Row]]:
+    """The fields of the form but for the search space, and its rows."""
+    fields: dict[str, str] = {name: str(document.get(name, "")) for name in ("name", "goal", "note")}
+    for part in ("objective", "sampler", "budget", "job"):
+        inside = document.get(part)
+        for name, value in inside.items() if isinstance(inside, Mapping) else ():
+            fields[f"{part}.{name}"] = json.dumps(value) if name == "options" else str(value)
+    space = document.get("space")
+    return fields, [_row(entry) for entry in space if isinstance(entry, Mapping)] if isinstance(
+        space, list
+    ) else []
+
+
+def to_toml(document: Mapping[str, Any]) -> str:
+    """The document as TOML, which `from_toml` reads back as it was."""
+    plain = [
+        f"{name} = {_toml(value)}" for name, value in document.items() if not isinstance(value, dict | list)
+    ]
+    parts = [
+        "\n".join(
+            [f"[{name}]", *(f"{key} = {_toml(inside)}" for key, inside in value.items() if inside != {})]
+        )
+        for name, value in document.items()
+        if isinstance(value, dict)
+    ]
+    space = [
+        "\n".join(["[[space]]", *(f"{key} = {_toml(value)}" for key, value in entry.items())])
+        for entry in document.get("space", ())
+    ]
+    return "\n\n".join(["\n".join(plain), *parts, *space]) + "\n"
+
+
+def _part(fields: Mapping[str, str], prefix: str, names: tuple[str, ...]) -> dict[str, Any]:
+    texts = ("name", "goal", "note", "metric", "direction", "evaluation")
+    return {
+        name: value.strip() if name in texts else _value(value.strip())
+        for name in names
+        if (value := fields.get(prefix + name, "")).strip()
+    }
+
+
+def _parameter(row: Row) -> dict[str, Any]:
+    kind = row.get("type", "float")
+    entry: dict[str, Any] = {"name": row.get("name", ""), "type": kind}
+    for field in _BY_TYPE.get(kind, ()):
+        text = row.get(field, "")
+        if field == "choices":
+            entry[field] = [_value(word.strip()) for word in text.split(",") if word.strip()]
+        elif text:
+            entry[field] = text if field == "scale" else _value(text)
+    if kind != "fixed" and row.get("role"):
+        entry["role"] = row["role"]
+    if row.get("parent"):
+        entry["when"] = {
+            row["parent"]: [_value(word.strip()) for word in row.get("values", "").split(",") if word.strip()]
+        }
+    return entry
+
+
+def _row(entry: Mapping[str, Any]) -> Row:
+    row = {name: _text(entry[name]) for name in ROW_FIELDS if name in entry and name != "choices"}
+    if isinstance(entry.get("choices"), list):
+        row["choices"] = ", ".join(_text(choice) for choice in entry["choices"])
+    when = entry.get("when")
+    if isinstance(when, Mapping) and when:
+        parent, values = next(iter(when.items()))
+        row["parent"] = str(parent)
+        row["values"] = ", ".join(_text(value) for value in values) if isinstance(values, list) else ""
+    return row
+
+
+def _value(text: str) -> Any:
+    """A number, true, false or an object where the text is one, else the text: `64`, `1e-4`, `adam`."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        pass
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{_name(key)} = {_toml(inside)}" for key, inside in value.items()) + " }"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_toml(inside) for inside in value) + "]"
+    if isinstance(value, str) and "\n" in value:
+        escaped = value.replace("\\", "\\\\").replace('"""', '""\\"')
+        return f'"""\n{escaped}"""'
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _name(key: str) -> str:
+    return key if key.replace("_", "").replace("-", "").isalnum() and key.isascii() else json.dumps(key)

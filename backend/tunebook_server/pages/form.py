@@ -1,0 +1,27 @@
+"""Forms of the pages: urlencoded bodies, read without another parser to install."""
+
+from collections.abc import Mapping
+from typing import Annotated
+from urllib.parse import parse_qsl
+
+from fastapi import Depends, Request
+
+from tunebook_server.domain.errors import Invalid
+
+FIELDS_MOST = 5_000
+
+
+async def fields(request: Request) -> dict[str, str]:
+    """The fields of the body; of several of one name the last. Raises Invalid for what is no form."""
+    body = await request.body()
+    try:
+        pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=FIELDS_MOST, errors="strict")
+    except ValueError:
+        raise Invalid("the form cannot be read", remedy="Send it again.") from None
+    if any("\x00" in name or "\x00" in value for name, value in pairs):
+        raise Invalid("the form holds a NUL character", remedy="Leave it out.")
+    # Browsers send line ends as CRLF.
+    return {name: value.replace("\r\n", "\n") for name, value in pairs}
+
+
+Fields = Annotated[Mapping[str, str], Depends(fields)]

@@ -1,0 +1,145 @@
+"""A new study, from a form or a TOML; beside it what would be sampled, and what is wrong."""
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi.responses import JSONResponse, RedirectResponse
+
+from tunebook_server import broker
+from tunebook_server.domain.errors import Fault, Invalid, NotFound
+from tunebook_server.domain.study import Study, StudyDesign
+from tunebook_server.pages import design
+from tunebook_server.pages.form import Fields
+from tunebook_server.pages.rendering import fragment, render
+from tunebook_server.pages.route import Database, PageRoute, Person
+from tunebook_server.services import figures, projects, templates
+from tunebook_server.services import studies as service
+from tunebook_server.storage.engine import Engine
+
+router = APIRouter(route_class=PageRoute)
+
+PREVIEWED = 100
+START: Mapping[str, Any] = {
+    "name": "learning rate",
+    "goal": "Which learning rate trains best?",
+    "objective": {"metric": "valid/loss", "direction": "minimize", "evaluation": "best"},
+    "sampler": {"name": "halton", "seed": 0},
+    "budget": {"trials": 24, "parallel": 2, "attempts": 3},
+    "space": [
+        {
+            "name": "learning_rate",
+            "type": "float",
+            "low": 1e-4,
+            "high": 1.0,
+            "scale": "log",
+            "role": "nuisance",
+        },
+        {"name": "batch_size", "type": "fixed", "value": 64},
+    ],
+}
+Id = Annotated[int, Path(ge=1, lt=2**63)]
+Source = Annotated[int | None, Query(alias="from", ge=1, lt=2**63)]
+
+
+@router.get("/projects/{project_id}/studies/new")
+def new(
+    request: Request, project_id: Id, engine: Database, _: Person, mode: str = "form", source: Source = None
+) -> Response:
+    document = START
+    if source is not None:
+        study = service.get(engine, study_id=source)
+        if study.project_id != project_id:
+            raise NotFound(f"there is no study {source} in this project")
+        document = _document_of(engine, study)
+    return _page(request, engine, project_id, mode, document=document)
+
+
+@router.post("/projects/{project_id}/studies/new")
+def create(request: Request, project_id: Id, engine: Database, principal: Person, fields: Fields) -> Response:
+    """Makes the study; or, on `turn`, shows the same design the other way."""
+    try:
+        document = design.read(fields)
+        if "turn" in fields:
+            return _page(request, engine, project_id, fields["turn"], document=document)
+        principal.require("study:write")
+        parsed = StudyDesign.parse(document)
+        if parsed.template is not None:
+            principal.require("run:launch")
+        made = service.create(engine, project_id=project_id, design=parsed, actor=principal.actor)
+    except Invalid as error:
+        return _page(
+            request, engine, project_id, fields.get("mode", "form"), sent=fields, faults=error.faults
+        )
+    broker.wake(made.id)
+    return RedirectResponse(f"/studies/{made.id}", 303)
+
+
+@router.post("/projects/{project_id}/studies/preview")
+def preview(_project_id: Annotated[int, Path(alias="project_id")], _: Person, fields: Fields) -> Response:
+    """Faults, or warnings and a figure of what would be sampled first."""
+    faults: tuple[Fault, ...] = ()
+    warnings: tuple[Fault, ...] = ()
+    figure, count, parsed = None, 0, None
+    try:
+        parsed = StudyDesign.parse(design.read(fields))
+        warnings = parsed.warnings()
+        configurations = service.preview(parsed, PREVIEWED)
+        figure, count = json.loads(figures.sampled(parsed.space, configurations)), len(configurations)
+    except Invalid as error:
+        faults = error.faults
+    html = fragment("preview.html", faults=faults, warnings=warnings, design=parsed, count=count)
+    return JSONResponse({"html": html, "figure": figure})
+
+
+def _page(
+    request: Request,
+    engine: Engine,
+    project_id: int,
+    mode: str,
+    *,
+    document: Mapping[str, Any] | None = None,
+    sent: Mapping[str, str] | None = None,
+    faults: tuple[Fault, ...] = (),
+) -> Response:
+    """With what was `sent` when that was refused, so that nobody types it again."""
+    if document is not None:
+        fields, rows = design.to_form(document)
+        toml = design.to_toml(document) if mode == "toml" else ""
+    else:
+        fields = dict(sent or {})
+        rows, toml = design.rows(fields), fields.get("toml", "")
+    known = templates.page(engine, project_id=project_id, limit=1_000).items
+    return render(
+        request,
+        "new_study.html",
+        status=422 if faults else 200,
+        project=projects.get(engine, project_id=project_id),
+        mode="toml" if mode == "toml" else "form",
+        fields=fields,
+        rows=rows,
+        toml=toml,
+        faults=faults,
+        template_options=[(name, name) for name in dict.fromkeys(template.name for template in known)],
+    )
+
+
+def _document_of(engine: Engine, study: Study) -> dict[str, object]:
+    template = None
+    if study.job_template_id is not None:
+        template = templates.get(engine, template_id=study.job_template_id).name
+    return StudyDesign(
+        name=f"{study.name} again"[:200],
+        goal=study.goal,
+        note=study.note,
+        objective=study.objective,
+        space=study.space,
+        sampler=study.sampler,
+        sampler_options=study.sampler_options,
+        seed=study.seed,
+        budget=study.budget,
+        parallel=study.parallel,
+        max_attempts=study.max_attempts,
+        template=template,
+    ).document()

@@ -1,0 +1,188 @@
+"""One study: what it asks, where it stands, its figures, and the table of its trials."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi.responses import RedirectResponse
+
+from tunebook_server import broker
+from tunebook_server.domain.paging import Page
+from tunebook_server.domain.search_space import Boolean, Categorical, Hyperparameter
+from tunebook_server.domain.study import Study
+from tunebook_server.domain.trial import Trial
+from tunebook_server.domain.trial_columns import choices
+from tunebook_server.figures.families import families
+from tunebook_server.figures.labels import key_words
+from tunebook_server.pages import assets
+from tunebook_server.pages.form import Fields
+from tunebook_server.pages.rendering import address, render
+from tunebook_server.pages.route import Database, PageRoute, Person
+from tunebook_server.services import curves, pace, projects, trials
+from tunebook_server.services import studies as service
+from tunebook_server.services.trial_pages import TrialRow
+from tunebook_server.storage.engine import Engine
+
+router = APIRouter(route_class=PageRoute)
+
+ROWS = 50
+STATES = ("completed", "stopped", "infeasible", "failed", "running", "claimed", "queued")
+COLUMNS_MOST = 16  # of hyperparameters in the table; the others stand on the trial's page
+FAMILIES_MOST = 6
+Id = Annotated[int, Path(ge=1, lt=2**63)]
+Word = Annotated[str, Query(max_length=300)]
+Cursor = Annotated[str, Query(max_length=2_000)]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What the address says about this page."""
+
+    query: Mapping[str, str]
+    sort: str
+    state: str
+    search: str
+    only: Mapping[str, str]
+    clip: str
+    y: str
+    family: str
+    smooth: str
+    values: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """One axis plot: its key, its name and conditions, and the addresses of the figure and of its numbers."""
+
+    key: str
+    name: str
+    condition: str
+    src: str
+    csv: str
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A hyperparameter of the table."""
+
+    key: str
+    name: str
+    conditions: Sequence[str]
+    options: Sequence[str]
+    """The values that the table can be filtered by; empty for numbers."""
+
+
+@router.get("/studies/{study_id}")
+def study(
+    request: Request,
+    study_id: Id,
+    engine: Database,
+    _: Person,
+    *,
+    sort: Word = "",
+    state: Word = "",
+    search: Word = "",
+    cursor: Cursor = "",
+    clip: Word = "on",
+    y: Word = "auto",
+    family: Word = "",
+    smooth: Word = "8",
+    values: Word = "auto",
+) -> Response:
+    found = service.get(engine, study_id=study_id)
+    etag = f'W/"{assets.version()}-{found.id}-{found.revision}-{hash_of(request)}"'
+    if request.headers.get("if-none-match") == etag:
+        return Response(status_code=304, headers={"ETag": etag})
+    query = {name: value for name, value in request.query_params.items() if name != "cursor"}
+    only = {
+        name.removeprefix("only."): value
+        for name, value in query.items()
+        if name.startswith("only.") and value
+    }
+    sort = sort or ("objective" if found.objective.direction == "minimize" else "-objective")
+    view = View(query, sort, state, search, only, clip, y, family, smooth, values)
+    page = _trials(engine, found, view, cursor)
+    groups = families(curves.metric_names(engine, study_id=found.id), first=found.objective.metric)[
+        :FAMILIES_MOST
+    ]
+    return render(
+        request,
+        "study.html",
+        etag=etag,
+        study=found,
+        project=projects.get(engine, project_id=found.project_id),
+        best=_best(engine, found),
+        seconds_left=pace.seconds_left(engine, study=found),
+        states=[(state, found.counts.get(state, 0)) for state in STATES],
+        view=view,
+        page=page,
+        first=not cursor,
+        columns=[_column(found, parameter) for parameter in found.space.varied[:COLUMNS_MOST]],
+        plots=_plots(found, view),
+        curve_families=[
+            ("" if not place else family.name, family.name) for place, family in enumerate(groups)
+        ],
+        curves=_figure(found, "curves", family=family, smooth=smooth, y=values),
+        history=_figure(found, "history", clip=clip, y=y),
+    )
+
+
+@router.post("/studies/{study_id}/state")
+def change_state(study_id: Id, engine: Database, principal: Person, fields: Fields) -> Response:
+    principal.require("study:write")
+    principal.require("run:launch")
+    changes = {"state": fields.get("state", "")}
+    service.edit(engine, study_id=study_id, revision=None, changes=changes, actor=principal.actor)
+    broker.wake(study_id)
+    return RedirectResponse(f"/studies/{study_id}", 303)
+
+
+def hash_of(request: Request) -> str:
+    """A short word for the query, safe in a header."""
+    return assets.short_hash(request.url.query.encode())
+
+
+def _trials(engine: Engine, found: Study, view: View, cursor: str) -> Page[TrialRow]:
+    return trials.page(
+        engine,
+        study_id=found.id,
+        states=[view.state] if view.state else [],
+        sort=view.sort,
+        search=view.search,
+        filters={key: [value] for key, value in view.only.items()},
+        limit=ROWS,
+        cursor=cursor or None,
+    )
+
+
+def _best(engine: Engine, found: Study) -> Trial | None:
+    return None if found.best_trial_id is None else trials.get(engine, trial_id=found.best_trial_id)
+
+
+def _plots(found: Study, view: View) -> list[Plot]:
+    """An axis plot for every hyperparameter that varies; conditional ones once under each condition."""
+    plots = []
+    for parameter in found.space.varied:
+        key = found.space.key(parameter)
+        name, conditions = key_words(key)
+        src = _figure(found, "axis", parameter=key, clip=view.clip, y=view.y)
+        csv = address(f"/api/v1/studies/{found.id}/data/axis", parameter=key, format="csv")
+        plots.append(Plot(key, name, ", ".join(conditions), src, csv))
+    return plots
+
+
+def _figure(found: Study, kind: str, **options: str) -> str:
+    """The address of a figure, options at their defaults left out."""
+    defaults = {"clip": "on", "y": "auto", "smooth": "0", "family": ""}
+    chosen = {name: value for name, value in options.items() if value != defaults.get(name)}
+    return address(f"/api/v1/studies/{found.id}/figures/{kind}", **chosen)
+
+
+def _column(found: Study, parameter: Hyperparameter) -> Column:
+    key = found.space.key(parameter)
+    name, conditions = key_words(key)
+    filtered = isinstance(parameter, Categorical | Boolean)
+    options = [value if isinstance(value, str) else json.dumps(value) for value in choices(parameter)]
+    return Column(key, name, conditions, options if filtered else ())

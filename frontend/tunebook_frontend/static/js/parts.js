@@ -1,0 +1,74 @@
+/** Pages change by parts: a [data-part] is replaced when the server's HTML of it has changed. */
+
+/** @type {Map<string, string>} what the server sent last, by id; the page itself may have drawn into it since */
+const sent = new Map();
+for (const part of document.querySelectorAll("[data-part]")) sent.set(part.id, part.outerHTML);
+let etag = "";
+
+/**
+ * Fetches the parts of a page and swaps those that differ.
+ * @param {string} url
+ * @param {"push" | "replace" | ""} history what to do with the address
+ */
+export async function swapParts(url, history = "") {
+  const known = history || !etag ? {} : { "If-None-Match": etag };
+  const answer = await fetch(url, { headers: { "X-Parts": "yes", ...known } });
+  if (answer.status === 304) return;
+  if (!answer.ok || answer.redirected) return location.assign(url);
+  etag = answer.headers.get("ETag") ?? "";
+  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+  for (const part of fresh.querySelectorAll("[data-part]")) {
+    const html = part.outerHTML;
+    if (sent.get(part.id) !== html) replace(document.getElementById(part.id), part);
+    sent.set(part.id, html);
+  }
+  if (history) window.history[`${history}State`](null, "", url);
+  document.dispatchEvent(new Event("parts-swapped"));
+}
+
+/** Figures that stay only learn their new address: they keep their zoom, and nothing flashes. */
+function replace(/** @type {HTMLElement | null} */ present, /** @type {Element} */ fresh) {
+  if (!present) return;
+  const [before, after] = [present, fresh].map((part) => [...part.querySelectorAll("figure-view")]);
+  if (before.length && before.map((view) => view.id).join() === after.map((view) => view.id).join()) {
+    before.forEach((view, place) => {
+      const src = after[place].getAttribute("src") ?? "";
+      if (view.getAttribute("src") !== src) view.setAttribute("src", src);
+    });
+    return;
+  }
+  const at = document.activeElement;
+  const typed = present.contains(at) && at instanceof HTMLInputElement ? { id: at.id, value: at.value } : null;
+  const row = present.querySelector("tr.at")?.getAttribute("data-href");
+  present.replaceWith(document.adoptNode(fresh));
+  if (row) fresh.querySelector(`tr[data-href="${CSS.escape(row)}"]`)?.classList.add("at");
+  const field = typed ? document.getElementById(typed.id) : null;
+  if (field instanceof HTMLInputElement && typed) {
+    field.value = typed.value;
+    field.focus();
+  }
+}
+
+document.addEventListener("click", (event) => {
+  const link = event.target instanceof Element ? event.target.closest("a[data-swap]") : null;
+  if (!(link instanceof HTMLAnchorElement) || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  swapParts(link.href, "push");
+});
+
+let timer = 0;
+/** @param {Event} event in a form with the method get */
+function search(event, wait = 0) {
+  const field = /** @type {any} */ (event.target);
+  const form = field instanceof HTMLFormElement ? field : field.form;
+  if (!form?.matches("[data-swap]")) return;
+  event.preventDefault();
+  clearTimeout(timer);
+  timer = setTimeout(() => {
+    const pairs = [...new FormData(form)].filter(([, value]) => value).map(([name, value]) => [name, String(value)]);
+    swapParts(`${form.action}?${new URLSearchParams(pairs)}`, "replace");
+  }, wait);
+}
+document.addEventListener("input", (event) => search(event, 250));
+document.addEventListener("submit", search);
+window.addEventListener("popstate", () => swapParts(location.href));
