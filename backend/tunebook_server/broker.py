@@ -8,6 +8,7 @@ import logging
 import queue
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,7 +64,7 @@ class Publisher:
             "socket_connect_timeout": PUBLISH_TIMEOUT_SECONDS,
         }
         self._expires_seconds = settings.hint_again_seconds
-        self._waiting: queue.Queue[tuple[str, str, int] | None] = queue.Queue(WAITING_LIMIT)
+        self._waiting: queue.Queue[tuple[str, str, int] | threading.Event | None] = queue.Queue(WAITING_LIMIT)
         self._thread = threading.Thread(target=self._run, name="hints", daemon=True)
         self._thread.start()
 
@@ -73,33 +74,37 @@ class Publisher:
         except queue.Full:
             self.counts.dropped += 1
 
+    def flush(self, timeout_seconds: float) -> None:
+        """Wait until what was put so far is sent or failed, for at most `timeout_seconds`."""
+        reached = threading.Event()
+        with suppress(queue.Full):
+            self._waiting.put(reached, timeout=timeout_seconds)
+            reached.wait(timeout_seconds)
+
     def close(self, timeout_seconds: float) -> None:
         """Send what waits, for at most `timeout_seconds`."""
-        try:
+        with suppress(queue.Full):
             self._waiting.put(None, timeout=timeout_seconds)
-        except queue.Full:
-            return
-        self._thread.join(timeout_seconds)
+            self._thread.join(timeout_seconds)
 
     def _run(self) -> None:
         while (message := self._waiting.get()) is not None:
+            if isinstance(message, threading.Event):
+                message.set()
+                continue
             try:
                 self._send(*message)
                 self.counts.sent += 1
             except Exception as error:
                 self.counts.failed += 1
                 _log.warning("hint not sent (%d so far), the sweep repeats it: %s", self.counts.failed, error)
+        self._app.pool.force_close_all()
         self._app.close()
 
     def _send(self, task: str, queue_name: str, argument: int) -> None:
         options: dict[str, Any] = {"expires": self._expires_seconds, "expiration": self._expires_seconds}
         # One retry at once, on a new connection: the pooled one may be from before the broker's restart.
-        policy = {
-            "max_retries": 1,
-            "interval_start": 0,
-            "interval_step": 0,
-            "timeout": PUBLISH_TIMEOUT_SECONDS,
-        }
+        policy = {"max_retries": 1, "interval_start": 0, "interval_step": 0}
         self._app.send_task(
             task, args=[argument], queue=queue_name, retry=True, retry_policy=policy, **options
         )
@@ -121,6 +126,11 @@ def close(timeout_seconds: float = PUBLISH_TIMEOUT_SECONDS) -> None:
     if _publisher is not None:
         _publisher.close(timeout_seconds)
     _publisher = None
+
+
+def flush(timeout_seconds: float = PUBLISH_TIMEOUT_SECONDS) -> None:
+    if _publisher is not None:
+        _publisher.flush(timeout_seconds)
 
 
 def counts() -> Counts:
