@@ -81,7 +81,7 @@ def draw(plot: AxisPlot) -> Figure:
     layout = theme.layout(xaxis=_axis(plot), **marks.axes(shown, plot.objective), shapes=_edges(scale))
     layout["yaxis"]["hoverformat"] = ".6~g"
     if shown.trials < NEEDED_TRIALS:
-        return Figure([], {**layout, **marks.wanted(shown.trials, NEEDED_TRIALS)})
+        return marks.wanted(layout, shown.trials, NEEDED_TRIALS)
     name = labels.key_words(scale.key)[0]
     text = _texts(scale, shown) if scale.jitter else None
     return Figure(marks.traces(shown, name, plot.objective, text), layout, marks.notes(shown))

@@ -11,6 +11,7 @@ from tunebook_server.domain.curve import Curve
 from tunebook_server.domain.objective import Objective
 from tunebook_server.figures import families, labels, theme
 from tunebook_server.figures.figure import Figure, typed
+from tunebook_server.figures.marks import wanted
 
 DASHES = {"valid": "solid", "": "solid", "train": "dot", "test": "dashdot"}
 COLOURED_TRIALS = len(theme.SERIES)
@@ -97,6 +98,8 @@ def draw(plot: CurvesPlot) -> Figure:
         ),
         yaxis=theme.axis(_value_title(plot), type="log" if plot.log_values else "linear"),
     )
+    if not plot.lines:
+        return wanted(layout, 0, 1, "trial with points")
     if plot.limits:
         layout["yaxis"]["range"] = list(plot.limits)
     coloured = [line for line in plot.lines if line.trial.colour is not None]

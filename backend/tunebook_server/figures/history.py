@@ -46,7 +46,7 @@ def draw(plot: HistoryPlot) -> Figure:
     )
     layout = theme.layout(xaxis=axis, **marks.axes(shown, plot.objective))
     if shown.trials < NEEDED_TRIALS:
-        return Figure([], {**layout, **marks.wanted(shown.trials, NEEDED_TRIALS)})
+        return marks.wanted(layout, shown.trials, NEEDED_TRIALS)
     best = {
         "type": "scatter",
         "mode": "lines",

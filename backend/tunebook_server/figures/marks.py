@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tunebook_server.domain.objective import Objective
 from tunebook_server.domain.trial_columns import TrialColumns
 from tunebook_server.figures import labels, sample, theme
-from tunebook_server.figures.figure import typed
+from tunebook_server.figures.figure import Figure, typed
 
 SHOWN_TRIALS = 1_500  # of any number: SVG marks beyond it cost a second and add no shape
 SHOWN_INFEASIBLE = 300
@@ -158,23 +158,19 @@ def notes(marks: Marks) -> tuple[str, ...]:
     return tuple(sentences)
 
 
-def wanted(have: int, need: int, noun: str = "finished trial") -> dict[str, Any]:
-    """Layout properties of a figure with too few data: it says how many more are wanted."""
-    missing = need - have
-    text = f"{labels.count(missing, f'more {noun}')} wanted ({have} of {need})"
-    return {
-        "annotations": [
-            {
-                "text": text,
-                "xref": "paper",
-                "yref": "paper",
-                "x": 0.5,
-                "y": 0.5,
-                "showarrow": False,
-                "font": {"color": theme.color("muted"), "size": 13},
-            }
-        ]
+def wanted(layout: dict[str, Any], have: int, need: int, noun: str = "finished trial") -> Figure:
+    """An empty figure that says how many more are wanted."""
+    note = {
+        "text": f"{labels.count(need - have, f'more {noun}')} wanted ({have} of {need})",
+        "xref": "paper",
+        "yref": "paper",
+        "x": 0.5,
+        "y": 0.5,
+        "showarrow": False,
+        "font": {"color": theme.color("muted"), "size": 13},
     }
+    bare = {**layout["yaxis"], "showticklabels": False, "showgrid": False, "ticks": ""}
+    return Figure([], {**layout, "yaxis": bare, "annotations": [note]})
 
 
 def _trace(role: str, points: Points, *, crowded: bool) -> dict[str, Any]:

@@ -126,7 +126,7 @@ def layout(**properties: Any) -> dict[str, Any]:
             "font": {"size": 11},
             "itemsizing": "trace",
             "itemwidth": 30,
-            "entrywidth": 0,
+            "indentation": -9,
         },
         "hoverlabel": {
             "bgcolor": color("ground"),

@@ -6,6 +6,9 @@ files are read and compressed once; nothing outside the listing can be asked for
 
 import gzip
 import hashlib
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -19,7 +22,15 @@ FOREVER = "public, max-age=31536000, immutable"
 TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 COMPRESSION_LEVEL = 6
 
-router = APIRouter(include_in_schema=False)
+
+@asynccontextmanager
+async def _lifespan(_app: object) -> AsyncIterator[None]:
+    """Compresses plotly.js while the server starts, so that the first visitor does not wait for it."""
+    threading.Thread(target=_assets, name="assets", daemon=True).start()
+    yield
+
+
+router = APIRouter(include_in_schema=False, lifespan=_lifespan)
 
 
 @dataclass(frozen=True, slots=True)

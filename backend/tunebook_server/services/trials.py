@@ -177,9 +177,7 @@ def retry(engine: Engine, *, trial_id: int, actor: str) -> Trial:
     return trial
 
 
-def edit_note(
-    engine: Engine, *, trial_id: int, note: str, edition: str | None = None, actor: str
-) -> Trial:
+def edit_note(engine: Engine, *, trial_id: int, note: str, edition: str | None = None, actor: str) -> Trial:
     """Raises Stale when people have written into the trial since `edition`."""
     long_text(note, field="note")
     with transaction(engine) as connection:

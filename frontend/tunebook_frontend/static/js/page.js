@@ -29,7 +29,7 @@ const ACTIONS = {
   svg: (_, figure) => figure.save("svg"),
   link: (button, figure) => copy(button, figure.address.href),
   python: (button, figure) => copy(button, python(figure.address)),
-  copy: (button) => copy(button, button.parentElement?.querySelector("pre")?.textContent ?? ""),
+  copy: (button) => copy(button, button.dataset.copy ?? button.parentElement?.querySelector("pre")?.textContent ?? ""),
 };
 
 document.addEventListener("click", (event) => {
