@@ -140,6 +140,13 @@ class Live:
             worker.stop()
             self.processes.remove(worker)
 
+    def script(self, program: str, language: str = "python") -> list[str]:
+        """The argv that runs this program."""
+        self.names += 1
+        path = self.data / f"script-{self.names}"
+        path.write_text(program)
+        return [language, str(path)]
+
     def study(
         self,
         argv: Sequence[str],

@@ -39,10 +39,6 @@ if trial.should_stop:
 """
 
 
-def python(program: str) -> list[str]:
-    return ["python", "-c", program]
-
-
 def marked(trial: int) -> list[psutil.Process]:
     """The processes of any attempt at this trial, by the environment that they were started with."""
     found = []
@@ -69,7 +65,7 @@ def started(live: Live, study: int, processes: int = 1) -> int:
 
 def test_a_cancel_reaches_a_child_that_ignores_sigterm(live: Live) -> None:
     with live.worker():
-        study = live.study(python(STUBBORN))
+        study = live.study(live.script(STUBBORN))
         trial = started(live, study, processes=2)
         live.api.post(f"/trials/{trial}:cancel")
         (ended,) = live.ended(study)
@@ -79,7 +75,7 @@ def test_a_cancel_reaches_a_child_that_ignores_sigterm(live: Live) -> None:
 
 def test_a_cancel_reaches_a_daemon(live: Live) -> None:
     with live.worker():
-        study = live.study(python(DAEMON))
+        study = live.study(live.script(DAEMON))
         trial = started(live, study, processes=2)
         live.api.post(f"/trials/{trial}:cancel")
         assert live.ended(study)[0]["state"] == "stopped"
@@ -89,7 +85,7 @@ def test_a_cancel_reaches_a_daemon(live: Live) -> None:
 def test_what_a_completed_job_leaves_running_is_ended(live: Live) -> None:
     program = 'import os, signal\nif os.fork() == 0: signal.pause()\nprint(\'{"step": 1, "loss": 1}\')'
     with live.worker():
-        study = live.study(python(program))
+        study = live.study(live.script(program))
         (trial,) = live.ended(study)
         assert trial["state"] == "completed"
         assert not marked(trial["id"])
@@ -97,7 +93,7 @@ def test_what_a_completed_job_leaves_running_is_ended(live: Live) -> None:
 
 def test_a_drain_saves_charges_nothing_and_goes_on_elsewhere(live: Live) -> None:
     with live.worker() as first:
-        study = live.study(python(SAVES_WHEN_TOLD))
+        study = live.study(live.script(SAVES_WHEN_TOLD))
         trial = started(live, study)
         until(lambda: live.trial(trial)["last_step"] is not None, "the first point has arrived")
         first.signal(signal.SIGTERM)
@@ -114,7 +110,7 @@ def test_a_drain_saves_charges_nothing_and_goes_on_elsewhere(live: Live) -> None
 
 def test_a_second_sigterm_is_immediate(live: Live) -> None:
     with live.worker(TUNEBOOK_GRACE_SECONDS="600") as worker:
-        study = live.study(python(STUBBORN))
+        study = live.study(live.script(STUBBORN))
         trial = started(live, study, processes=2)
         worker.signal(signal.SIGTERM)
         until(lambda: b"shutting down" in worker.log.read_bytes(), "the worker drains")
@@ -128,7 +124,7 @@ def test_a_second_sigterm_is_immediate(live: Live) -> None:
 
 def test_a_killed_supervisor_costs_an_attempt_and_leaves_nothing(live: Live) -> None:
     with live.worker() as worker:
-        study = live.study(python(DAEMON), attempts=2)
+        study = live.study(live.script(DAEMON), attempts=2)
         trial = started(live, study, processes=2)
         before = {p.pid for p in marked(trial)}
         (supervisor,) = supervisors(worker)
@@ -143,7 +139,7 @@ def test_a_killed_supervisor_costs_an_attempt_and_leaves_nothing(live: Live) -> 
 def test_a_hung_supervisor_is_ended(live: Live) -> None:
     """SIGSTOP: it can neither beat nor fence itself off; the worker does it, when the lease is gone."""
     with live.worker() as worker:
-        study = live.study(python(DAEMON), attempts=2)
+        study = live.study(live.script(DAEMON), attempts=2)
         trial = started(live, study, processes=2)
         before = {p.pid for p in marked(trial)}
         (supervisor,) = supervisors(worker)
@@ -154,7 +150,7 @@ def test_a_hung_supervisor_is_ended(live: Live) -> None:
 
 def test_a_killed_job_is_tried_again(live: Live) -> None:
     with live.worker():
-        study = live.study(python(WAIT), attempts=1)
+        study = live.study(live.script(WAIT), attempts=1)
         trial = started(live, study)
         for process in marked(trial):
             process.kill()
@@ -164,7 +160,7 @@ def test_a_killed_job_is_tried_again(live: Live) -> None:
 
 def test_a_killed_worker_leaves_no_process(live: Live) -> None:
     with live.worker(name="killed") as worker:
-        study = live.study(python(DAEMON), attempts=2)
+        study = live.study(live.script(DAEMON), attempts=2)
         trial = started(live, study, processes=2)
         family = [*marked(trial), *supervisors(worker)]
         worker.signal(signal.SIGKILL)
@@ -178,7 +174,7 @@ def test_a_killed_worker_leaves_no_process(live: Live) -> None:
 
 def test_a_worker_and_its_supervisors_killed_at_once_are_cleared_up_by_the_next(live: Live) -> None:
     with live.worker(name="twice") as worker:
-        study = live.study(python(DAEMON), attempts=1)
+        study = live.study(live.script(DAEMON), attempts=1)
         trial = started(live, study, processes=2)
         (supervisor,) = supervisors(worker)
         worker.signal(signal.SIGSTOP)
@@ -195,7 +191,7 @@ def test_a_worker_and_its_supervisors_killed_at_once_are_cleared_up_by_the_next(
 
 def test_a_job_is_fenced_off_before_its_lease_runs_out(live: Live) -> None:
     with live.worker():
-        study = live.study(python(STUBBORN))
+        study = live.study(live.script(STUBBORN))
         trial = started(live, study, processes=2)
         live.server.signal(signal.SIGSTOP)
         try:
@@ -220,7 +216,7 @@ for step in range(1, 1001):
 pathlib.Path({str(tmp_path / "done")!r}).touch()
 """
     with live.worker():
-        study = live.study(python(program))
+        study = live.study(live.script(program))
         trial = started(live, study)
         until(lambda: live.trial(trial)["last_step"] == 0, "the first point has arrived")
         live.server.signal(signal.SIGSTOP)

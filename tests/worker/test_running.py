@@ -33,13 +33,9 @@ if trial.resume_from is not None:
 """
 
 
-def python(program: str) -> list[str]:
-    return ["python", "-c", program]
-
-
 def test_a_job_with_the_sdk_completes(live: Live) -> None:
     with live.worker() as worker:
-        study = live.study(python(SDK), trials=3)
+        study = live.study(live.script(SDK), trials=3)
         trials = live.ended(study, 3)
         assert [t["state"] for t in trials] == ["completed"] * 3, worker.log.read_text()
         for trial in trials:
@@ -52,7 +48,7 @@ def test_a_job_with_the_sdk_completes(live: Live) -> None:
 
 def test_a_job_in_another_language_prints_its_metrics(live: Live) -> None:
     with live.worker():
-        study = live.study(["perl", "-e", PERL, "--"])
+        study = live.study(live.script(PERL, "perl"))
         (trial,) = live.ended(study)
         assert (trial["state"], trial["objective"], trial["best_step"]) == ("completed", 0.33, 3)
         assert live.points(trial["id"]) == [(1, 1.0), (2, 0.5), (3, 0.33)]
@@ -61,7 +57,9 @@ def test_a_job_in_another_language_prints_its_metrics(live: Live) -> None:
 
 def test_exit_code_3_is_tried_three_times(live: Live) -> None:
     with live.worker():
-        study = live.study(python("import sys; print('tried', file=sys.stderr); sys.exit(3)"), attempts=3)
+        study = live.study(
+            live.script("import sys; print('tried', file=sys.stderr); sys.exit(3)"), attempts=3
+        )
         (trial,) = live.ended(study)
         assert trial["state"] == "failed"
         assert trial["reason"] == "The job ended with exit code 3: tried"
@@ -73,14 +71,16 @@ def test_exit_code_3_is_tried_three_times(live: Live) -> None:
 
 def test_exit_code_87_is_infeasible_and_final(live: Live) -> None:
     with live.worker():
-        study = live.study(python("import sys; sys.exit(87)"))
+        study = live.study(live.script("import sys; sys.exit(87)"))
         (trial,) = live.ended(study)
         assert (trial["state"], trial["epoch"]) == ("infeasible", 1)
 
 
 def test_the_sdk_says_why_a_trial_is_infeasible(live: Live) -> None:
     with live.worker():
-        study = live.study(python("import tunebook; tunebook.current_trial().infeasible('out of memory')"))
+        study = live.study(
+            live.script("import tunebook; tunebook.current_trial().infeasible('out of memory')")
+        )
         (trial,) = live.ended(study)
         assert (trial["state"], trial["reason"], trial["epoch"]) == ("infeasible", "out of memory", 1)
 
@@ -103,7 +103,7 @@ def test_a_folder_that_does_not_exist_is_named(live: Live) -> None:
 
 def test_a_second_attempt_resumes_from_the_registered_checkpoint(live: Live) -> None:
     with live.worker():
-        study = live.study(python(CHECKPOINT))
+        study = live.study(live.script(CHECKPOINT))
         (trial,) = live.ended(study)
         assert (trial["state"], trial["epoch"]) == ("completed", 2)
         assert live.points(trial["id"]) == [(step, 11.0 - step) for step in range(1, 11)]
@@ -115,7 +115,7 @@ def test_a_second_attempt_resumes_from_the_registered_checkpoint(live: Live) -> 
 def test_fifty_megabytes_of_output_do_not_keep_a_trial_from_ending(live: Live) -> None:
     program = "import os\nfor _ in range(800): os.write(1, b'0123456789abcde\\n' * 4096)\n" + PRINT_ONE
     with live.worker():
-        study = live.study(python(program))
+        study = live.study(live.script(program))
         (trial,) = live.ended(study, within_seconds=120)
         assert (trial["state"], trial["objective"]) == ("completed", 0.5)
         assert live.log(trial["id"]).endswith('0123456789abcde\n{"step": 1, "loss": 0.5}\n')
@@ -123,7 +123,7 @@ def test_fifty_megabytes_of_output_do_not_keep_a_trial_from_ending(live: Live) -
 
 def test_a_job_that_closes_its_output_completes(live: Live) -> None:
     with live.worker():
-        study = live.study(python(PRINT_ONE + "\nimport os; os.close(1); os.close(2)"))
+        study = live.study(live.script(PRINT_ONE + "\nimport os; os.close(1); os.close(2)"))
         (trial,) = live.ended(study)
         assert trial["state"] == "completed"
 
@@ -139,7 +139,7 @@ while len(list(folder.iterdir())) < 2:
 {PRINT_ONE}
 """
     with live.worker(slots=2):
-        study = live.study(python(program), trials=2, parallel=2)
+        study = live.study(live.script(program), trials=2, parallel=2)
         assert [t["state"] for t in live.ended(study, 2)] == ["completed"] * 2
 
 
@@ -155,14 +155,14 @@ print(b"tbk_" in b"".join(found), b"postgres" in b"".join(found))
 {PRINT_ONE}
 """
     with live.worker():
-        study = live.study(python(program))
+        study = live.study(live.script(program))
         (trial,) = live.ended(study)
         assert live.log(trial["id"]).startswith("False False\n")
 
 
 def test_what_is_written_is_private(live: Live) -> None:
     with live.worker() as worker:
-        live.study(python("import signal; signal.pause()"))
+        live.study(live.script("import signal; signal.pause()"))
         folder = live.data / "workers" / worker.log.stem
         job = until(lambda: next(folder.glob("jobs/*/started.json"), None), "the job has a folder")
         open_to_others = [p for p in [folder, *folder.rglob("*")] if p.stat().st_mode & 0o077]

@@ -51,7 +51,7 @@ class Delivery(threading.Thread):
         self._wake = threading.Event()
         self._outcome: Outcome | None = None
         self._until: float | None = None
-        self._started: Mapping[str, object] | None = None
+        self._announcement: Mapping[str, object] | None = None
         self._infeasible: str | None = None
         self.acknowledged = False
         self.over = False
@@ -61,7 +61,7 @@ class Delivery(threading.Thread):
 
     def announce(self, environment: Mapping[str, object], host: str) -> None:
         """Before `run`: the job was started here."""
-        self._started = {"environment": environment, "host": host}
+        self._announcement = {"environment": environment, "host": host}
 
     def conclude(self, outcome: Outcome) -> None:
         """All spools are complete; `outcome` goes last."""
@@ -99,8 +99,8 @@ class Delivery(threading.Thread):
 
     def _announce(self) -> None:
         try:
-            if self._started is not None:
-                self._post("start", self._started)
+            if self._announcement is not None:
+                self._post("start", self._announcement)
         except _Refused as error:
             warn("the server refused the start", trial=self._trial, detail=str(error))
 

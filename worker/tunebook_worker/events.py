@@ -2,7 +2,7 @@
 
 import os
 import queue
-import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from types import FrameType
@@ -54,11 +54,11 @@ class Events:
         self._queue.put(Event(Kind.STOPPING if self._signals else Kind.DRAINING))
         self._signals += 1
 
-    def listen(self) -> None:
-        """Reads the worker's words until its pipe ends."""
+    def listen(self, said: Iterable[bytes]) -> None:
+        """The worker's words, until its pipe ends."""
         kinds = {Word.DRAIN.value: Kind.DRAINING, Word.STOP.value: Kind.STOPPING}
-        for line in sys.stdin.buffer:
-            kind = kinds.get(line.decode(errors="replace").strip())
+        for line in said:
+            kind = kinds.get(line.decode(errors="replace"))
             if kind is not None:
                 self._queue.put(Event(kind))
         self._queue.put(Event(Kind.ORPHANED))

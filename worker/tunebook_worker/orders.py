@@ -6,12 +6,13 @@ The order goes through a pipe because argv and environment can be read by others
 """
 
 import json
+import os
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-ORDER_LIMIT_BYTES = 64 << 20
 ALIVE = b"alive\n"
 
 
@@ -49,10 +50,21 @@ class Order:
         return json.dumps(asdict(self)).encode() + b"\n"
 
 
-def receive(pipe: IO[bytes]) -> Order:
-    """Raises EOFError when the worker ended before it had said everything."""
-    line = pipe.readline(ORDER_LIMIT_BYTES)
-    if not line.endswith(b"\n"):
+def lines(descriptor: int) -> Iterator[bytes]:
+    """Whole lines, without their ends, until the pipe's end.
+
+    Not a buffered file: a thread that waits in one brings the interpreter down when that ends.
+    """
+    rest = b""
+    while content := os.read(descriptor, 65536):
+        *whole, rest = (rest + content).split(b"\n")
+        yield from whole
+
+
+def receive(said: Iterator[bytes]) -> Order:
+    """The first line; raises EOFError when the worker ended before it had said everything."""
+    line = next(said, None)
+    if line is None:
         raise EOFError("the order is incomplete")
     return Order(**json.loads(line))
 

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from enum import IntEnum
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from tunebook_worker.orders import JobFolder, Order
 from tunebook_worker.outcome import Outcome
 from tunebook_worker.tree import Tree
 
+STDIN, STDOUT = 0, 1
 TICK_SECONDS = 0.5
 LAST_WORDS_SECONDS = 3.0
 """How long an orphaned or hurried supervisor may still talk to the server."""
@@ -53,8 +55,10 @@ class Status(IntEnum):
 
 
 class Supervision:
-    def __init__(self, order: Order) -> None:
+    def __init__(self, order: Order, said: Iterator[bytes]) -> None:
         self.order = order
+        self.said = said
+        """What the worker says after the order."""
         self.folder = JobFolder(Path(order.folder))
         self.tree = Tree(self.folder.job_file, adopting=True)
         self.events = Events()
@@ -80,7 +84,11 @@ class Supervision:
             ending = outcome.failed(str(error))
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self.events.signalled)
-        for thread in (threading.Thread(target=self.events.listen, daemon=True), self.beats, self.delivery):
+        for thread in (
+            threading.Thread(target=self.events.listen, args=(self.said,), daemon=True),
+            self.beats,
+            self.delivery,
+        ):
             thread.start()
         if job is not None:
             ending = self._train(job)
@@ -206,7 +214,7 @@ def _judge(cause: Cause, exit_status: int, last_words: str) -> Outcome:
 def _say(line: bytes) -> None:
     """To the worker; when it is gone or deaf, that shows elsewhere."""
     with contextlib.suppress(OSError):
-        os.write(sys.__stdout__.fileno(), line)  # type: ignore[union-attr]
+        os.write(STDOUT, line)
 
 
 def main() -> int:
@@ -214,12 +222,13 @@ def main() -> int:
     log.configure()
     keep_private()
     adopt_orphans()
-    os.set_blocking(sys.__stdout__.fileno(), False)  # type: ignore[union-attr]
+    os.set_blocking(STDOUT, False)
+    said = orders.lines(STDIN)
     try:
-        order = orders.receive(sys.stdin.buffer)
+        order = orders.receive(said)
     except EOFError:
         return Status.KEPT
-    supervision = Supervision(order)
+    supervision = Supervision(order, said)
     try:
         return supervision.run()
     except BaseException:
