@@ -79,22 +79,17 @@ def to_form(document: Mapping[str, Any]) -> tuple[dict[str, str], list[Row]]:
 
 
 def to_toml(document: Mapping[str, Any]) -> str:
-    """The document as TOML, which `from_toml` reads back as it was."""
-    plain = [
-        f"{name} = {_toml(value)}" for name, value in document.items() if not isinstance(value, dict | list)
-    ]
-    parts = [
-        "\n".join(
-            [f"[{name}]", *(f"{key} = {_toml(inside)}" for key, inside in value.items() if inside != {})]
-        )
-        for name, value in document.items()
-        if isinstance(value, dict)
-    ]
-    space = [
-        "\n".join(["[[space]]", *(f"{key} = {_toml(value)}" for key, value in entry.items())])
-        for entry in document.get("space", ())
-    ]
-    return "\n\n".join(["\n".join(plain), *parts, *space]) + "\n"
+    """The document as TOML, which `from_toml` reads back; what is empty is left out."""
+    said = {name: value for name, value in document.items() if value not in ("", {}, [])}
+    plain = [f"{name} = {_toml(value)}" for name, value in said.items() if not isinstance(value, dict | list)]
+    tables = [_table(f"[{name}]", value) for name, value in said.items() if isinstance(value, dict)]
+    space = [_table("[[space]]", entry) for entry in said.get("space", ()) if isinstance(entry, dict)]
+    return "\n\n".join(["\n".join(plain), *tables, *space]) + "\n"
+
+
+def _table(head: str, content: Mapping[str, Any]) -> str:
+    lines = [f"{_name(key)} = {_toml(value)}" for key, value in content.items() if value not in ("", {})]
+    return "\n".join([head, *lines])
 
 
 def _part(fields: Mapping[str, str], prefix: str, names: tuple[str, ...]) -> dict[str, Any]:

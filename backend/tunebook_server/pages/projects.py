@@ -1,6 +1,7 @@
 """All projects, and one project with its tracking table."""
 
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -12,7 +13,7 @@ from tunebook_server.domain.study import Study
 from tunebook_server.domain.trial import Trial
 from tunebook_server.pages.form import Fields
 from tunebook_server.pages.rendering import render
-from tunebook_server.pages.reproduction import command
+from tunebook_server.pages.reproduction import command, uncommitted
 from tunebook_server.pages.route import Database, PageRoute, Person
 from tunebook_server.services import projects as service
 from tunebook_server.services import studies, templates, trials
@@ -31,6 +32,7 @@ class StudyRow:
     study: Study
     best: Trial | None
     command: str
+    changes: str
 
     @property
     def ended(self) -> int:
@@ -60,10 +62,12 @@ def create(engine: Database, principal: Person, fields: Fields) -> Response:
 def project(request: Request, project_id: Id, engine: Database, _: Person, cursor: Cursor = None) -> Response:
     found = service.get(engine, project_id=project_id)
     page = studies.page(engine, project_id=project_id, limit=ROWS, cursor=cursor)
-    best = trials.many(engine, trial_ids=[s.best_trial_id for s in page.items if s.best_trial_id is not None])
+    best_ids = [study.best_trial_id for study in page.items if study.best_trial_id is not None]
+    best = trials.many(engine, trial_ids=best_ids)
+    environments = trials.environments(engine, trial_ids=best_ids)
     commands = templates.page(engine, project_id=project_id, limit=1_000).items
-    by_id = {template.id: template for template in commands}
-    rows = [_row(study, best, by_id) for study in page.items]
+    known = {template.id: template for template in commands}
+    rows = [_row(study, best, known, environments) for study in page.items]
     return render(request, "project.html", project=found, rows=rows, next=page.next, templates=commands)
 
 
@@ -76,8 +80,14 @@ def edit(project_id: Id, engine: Database, principal: Person, fields: Fields) ->
     return RedirectResponse(f"/projects/{project_id}", 303)
 
 
-def _row(study: Study, best: dict[int, Trial], by_id: dict[int, JobTemplate]) -> StudyRow:
+def _row(
+    study: Study,
+    best: Mapping[int, Trial],
+    known: Mapping[int, JobTemplate],
+    environments: Mapping[int, Mapping[str, object]],
+) -> StudyRow:
     found = best.get(study.best_trial_id or 0)
-    template = by_id.get(study.job_template_id or 0)
+    template = known.get(study.job_template_id or 0)
     argv = command(template, found.parameters) if template and found else ()
-    return StudyRow(study, found, shlex.join(argv))
+    changes = uncommitted(environments.get(found.id, {}) if found else {})
+    return StudyRow(study, found, shlex.join(argv), changes)

@@ -33,6 +33,7 @@ __all__ = [
     "claim",
     "edit_note",
     "enqueue",
+    "environments",
     "finish",
     "get",
     "heartbeat",
@@ -67,6 +68,12 @@ def attempts(engine: Engine, *, trial_id: int) -> list[Attempt]:
         if trials.get(connection, trial_id) is None:
             raise NotFound(f"there is no trial {trial_id}")
         return attempt_rows.of_trial(connection, trial_id, ATTEMPTS_SHOWN)
+
+
+def environments(engine: Engine, *, trial_ids: Sequence[int]) -> dict[int, Mapping[str, object]]:
+    """By trial what its newest attempt said of the code and machine it runs on."""
+    with transaction(engine) as connection:
+        return attempt_rows.environments(connection, trial_ids)
 
 
 def start(

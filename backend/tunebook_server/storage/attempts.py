@@ -1,6 +1,6 @@
 """Attempts: one row an epoch of a trial, kept for good."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -50,6 +50,18 @@ def of_trial(connection: Connection, trial_id: int, limit: int) -> list[Attempt]
         .limit(limit)
     )
     return [_attempt(row) for row in connection.execute(query)][::-1]
+
+
+def environments(connection: Connection, trial_ids: Sequence[int]) -> dict[int, Mapping[str, object]]:
+    """By trial what its newest attempt said of the code and machine it runs on."""
+    columns = attempts.c
+    query = (
+        select(columns.trial_id, columns.environment)
+        .distinct(columns.trial_id)
+        .where(columns.trial_id.in_(trial_ids))
+        .order_by(columns.trial_id, columns.epoch.desc())
+    )
+    return dict(connection.execute(query).tuples().all())
 
 
 def finish_hash(connection: Connection, trial_id: int, epoch: int) -> bytes | None:
