@@ -7,7 +7,7 @@ STAMP := $(VENV)/.synced
 .PHONY: demo test check format lint types bench lock clean
 
 demo: $(STAMP)
-	$(BIN)/tunebook up --data .tunebook --run examples/digits_study.toml
+	$(BIN)/tunebook up --data .tunebook --slots 2 --run examples/digits_study.toml
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n 2 --dist loadgroup

@@ -1,4 +1,4 @@
-"""One metric point from the training script to the pixel, in nine steps: the architecture, read top to bottom."""
+"""One metric point from the training script to the pixel, in nine steps: the architecture as a story."""
 
 import base64
 import shutil
