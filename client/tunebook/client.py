@@ -28,6 +28,8 @@ from tunebook.reporting import FLUSH_SECONDS, Courier, Sender
 from tunebook.spool import SpoolHeld, SpoolReader, SpoolWriter
 from tunebook.trial import Trial, checked_reason
 
+HELD_SECONDS = 15.0
+"""How long another process may take to send what an earlier one left in a spool."""
 EndState = Literal["completed", "infeasible", "stopped", "failed"]
 
 
@@ -62,7 +64,7 @@ class AskedTrial(Trial):
         if not self._finished:
             self._finished = True
             end = {"state": state, "reason": checked_reason(reason), "dropped": self._writer.dropped}
-            self._append({"type": "finish", **end})
+            self._append({"type": "finish", **end}, last=True)
             self._writer.close()
         self._courier.flush(FLUSH_SECONDS)
         return self._courier.sender.finished
@@ -174,7 +176,7 @@ class Client:
         """Starts to spool, send and beat for a claimed trial."""
         described = _describe(claim)
         trial_id, epoch = described["trial_id"], described["epoch"]
-        folder = self._spools / _folder_name(self.api.url, claim["trial"])
+        folder = self._spools / _folder_name(self.api.url, claim)
         self.leftovers.take(folder)
         writer = _open_spool(folder)
         keep(folder, url=self.api.url, token=claim["token"], trial_id=trial_id, epoch=epoch)
@@ -219,7 +221,7 @@ def _describe(claim: Mapping[str, Any]) -> dict[str, Any]:
 
 def _open_spool(folder: Path) -> SpoolWriter:
     """Waits while another process sends what was left in this spool."""
-    deadline = time.monotonic() + 15.0
+    deadline = time.monotonic() + HELD_SECONDS
     while True:
         try:
             return SpoolWriter(folder)
@@ -231,7 +233,7 @@ def _open_spool(folder: Path) -> SpoolWriter:
             time.sleep(0.1)
 
 
-def _folder_name(url: str, trial: Mapping[str, Any]) -> str:
+def _folder_name(url: str, claim: Mapping[str, Any]) -> str:
     # A fresh database may give out the same id at the same address: the time of creation tells them apart.
-    mark = hashlib.sha256(f"{url} {trial['created_at']}".encode()).hexdigest()[:12]
-    return f"trial-{trial['id']}-{trial['epoch']}-{mark}"
+    mark = hashlib.sha256(f"{url} {claim['trial']['created_at']}".encode()).hexdigest()[:12]
+    return f"trial-{claim['trial']['id']}-{claim['epoch']}-{mark}"

@@ -49,7 +49,7 @@ class LaunchedTrial(Trial):
 
     def infeasible(self, reason: str) -> Never:
         """Ends the process and marks the trial infeasible: a result, not an error."""
-        self._append({"type": "infeasible", "reason": checked_reason(reason)})
+        self._append({"type": "infeasible", "reason": checked_reason(reason)}, last=True)
         if self._spool is not None:
             self._spool.close()
         raise SystemExit(INFEASIBLE_EXIT_CODE)

@@ -131,11 +131,13 @@ class Courier(threading.Thread):
 
     def run(self) -> None:
         while not (self.lost.is_set() or self.sender.finished):
+            closing = self._closing.is_set()  # looked at first: what came before it is then in the spool
             wait_seconds = self._deliver()
-            if wait_seconds is None and self._closing.is_set():
+            if wait_seconds is None and closing:
                 break
             self._beat()
-            self._wake.wait(SEND_SECONDS if wait_seconds is None else wait_seconds)
+            idle_seconds = SEND_SECONDS if wait_seconds is None else wait_seconds
+            self._wake.wait(min(idle_seconds, self._beat_seconds))
             self._wake.clear()
         self._tidy()
         self._done.set()
@@ -151,8 +153,9 @@ class Courier(threading.Thread):
     def _deliver(self) -> float | None:
         """None when the spool is empty; else the seconds until the next try."""
         try:
-            while not self.sender.finished and self.sender.send():
+            while not (self.sender.finished or self.lost.is_set()) and self.sender.send():
                 self._attempt = 0
+                self._beat()  # a loop may report faster than we send: the lease must not wait for the end
         except (Unreachable, Busy) as error:
             asked = getattr(error, "retry_after_seconds", None) or 0.0
             self._attempt += 1

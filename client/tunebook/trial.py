@@ -69,8 +69,8 @@ class Trial:
             raise FileNotFoundError(f"checkpoint {place} does not exist")
         self._append({"type": "checkpoint", "step": number, "path": str(place)})
 
-    def _append(self, record: Record) -> None:
-        if self._spool is not None and not self._spool.append(record, important=True):
+    def _append(self, record: Record, *, last: bool = False) -> None:
+        if self._spool is not None and not self._spool.append(record, important=True, last=last):
             log.warning("The spool %s is full: a %s record was dropped.", self._spool.folder, record["type"])
 
 

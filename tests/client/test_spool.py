@@ -171,9 +171,7 @@ def test_only_damaged_records_are_skipped_and_all_are_counted(
         assert reader.finish() == count - len(intact), "counted once"
 
 
-def test_without_the_checksum_a_flip_would_pass(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_the_checksum_a_flip_would_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The control: the same damage, the guard taken away."""
     monkeypatch.setattr(zlib, "crc32", lambda content: 0)
     records = fill(tmp_path, 5)
@@ -232,16 +230,21 @@ def test_a_full_spool_keeps_its_reserve_and_counts_what_it_drops(tmp_path: Path)
     assert writer.dropped == 2 * (2000 - kept), "two points a report"
     assert not writer.append(report(2000, a=1.0, objective=2.0), instead=report(2000, objective=2.0))
     assert writer.dropped == 2 * (2000 - kept) + 1, "the objective is kept"
-    assert writer.append({"type": "finish", "state": "completed"}, important=True)
+    assert writer.append({"type": "checkpoint"}, important=True)
     assert sum(s.stat().st_size for s in segments(tmp_path)) <= 64 << 10
     while writer.append({"type": "checkpoint"}, important=True):
         pass
     dropped = writer.dropped
     assert sum(s.stat().st_size for s in segments(tmp_path)) <= 64 << 10
+    assert writer.append({"type": "finish", "state": "completed"}, important=True, last=True)
     writer.close()
     found, reader = drain(tmp_path)
     assert reader.dropped == dropped
-    assert [r["type"] for r in found[kept : kept + 2]] == ["report", "finish"]
+    assert [found[kept]["type"], found[kept + 1]["type"], found[-1]["type"]] == [
+        "report",
+        "checkpoint",
+        "finish",
+    ]
     assert reader.finish() == 0
 
 

@@ -44,6 +44,7 @@ class UnrulyServer:
             for connection in self._open:
                 _cut(connection)
             if mode == "gone":
+                _cut(self._listener)  # close alone would leave the thread in accept, and the port open
                 self._listener.close()
             elif self._listener.fileno() < 0:
                 self._listener = socket.create_server(("127.0.0.1", self.port))

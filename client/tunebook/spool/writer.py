@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import fcntl
+import math
 import os
 import threading
 import time
@@ -13,6 +14,9 @@ from tunebook.spool.journal import Record, encode, end_of, read_note, segment_pa
 
 _RESERVE_SHARE = 10
 """One part in ten of the size cap is kept for important records."""
+
+MEASURE_SECONDS = 0.2
+"""In a full spool, how often to look whether the reader has freed segments."""
 
 
 class SpoolHeld(Exception):
@@ -53,18 +57,25 @@ class SpoolWriter:
         self._syncing = threading.Thread(target=self._sync_regularly, name="tunebook-spool", daemon=True)
         self._syncing.start()
 
-    def append(self, record: Record, *, important: bool = False, instead: Record | None = None) -> bool:
+    def append(
+        self,
+        record: Record,
+        *,
+        important: bool = False,
+        last: bool = False,
+        instead: Record | None = None,
+    ) -> bool:
         """True when the record is stored whole; what is not stored is counted in `dropped`.
 
-        `instead`: what the reserve is for when the record does not fit. Raises ValueError for a record that
-        could never be stored (longer than MAX_RECORD_BYTES).
+        `instead`: what the reserve is for when the record does not fit. `last`: the one that ends a trial,
+        for which there is no cap. Raises ValueError for a record longer than MAX_RECORD_BYTES.
         """
         if os.getpid() != self._pid:
             return False  # a fork: the lock and the index belong to the parent
         with self._lock:
-            stored = self._store(record, important)
+            stored = self._store(record, self._limit(important, last))
             if not stored:
-                kept = instead is not None and self._store(instead, important=True)
+                kept = instead is not None and self._store(instead, self._limit(important=True))
                 self.dropped += _points(record) - (_points(instead) if instead and kept else 0)
         if not self._dirty.is_set():
             self._dirty.set()
@@ -96,9 +107,14 @@ class SpoolWriter:
         os.close(self._file)
         os.close(self._lock_file)
 
-    def _store(self, record: Record, important: bool) -> bool:
+    def _limit(self, important: bool, last: bool = False) -> float:
+        if last:
+            return math.inf
+        return self._limit_bytes if important else self._limit_bytes - self._limit_bytes // _RESERVE_SHARE
+
+    def _store(self, record: Record, limit_bytes: float) -> bool:
         content = encode(self.written, record)
-        if self._closing.is_set() or not self._fits(len(content), important):
+        if self._closing.is_set() or not self._fits(len(content), limit_bytes):
             return False
         try:
             if self._segment_used and self._segment_used + len(content) > self._segment_bytes:
@@ -114,14 +130,11 @@ class SpoolWriter:
         self._used_bytes += len(content)
         return True
 
-    def _fits(self, size_bytes: int, important: bool) -> bool:
-        limit = self._limit_bytes if important else self._limit_bytes - self._limit_bytes // _RESERVE_SHARE
-        if self._used_bytes + size_bytes > limit and time.monotonic() - self._measured_at > 0.2:
-            self._used_bytes, self._measured_at = (
-                self._measure(),
-                time.monotonic(),
-            )  # the reader frees segments
-        return self._used_bytes + size_bytes <= limit
+    def _fits(self, size_bytes: int, limit_bytes: float) -> bool:
+        now = time.monotonic()
+        if self._used_bytes + size_bytes > limit_bytes and now - self._measured_at > MEASURE_SECONDS:
+            self._used_bytes, self._measured_at = self._measure(), now
+        return self._used_bytes + size_bytes <= limit_bytes
 
     def _measure(self) -> int:
         used = 0

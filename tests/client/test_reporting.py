@@ -1,0 +1,242 @@
+"""Training goes on, and nothing is lost, whatever the server does."""
+
+import json
+import logging
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tunebook
+from tests.client.unruly import MODES, UnrulyServer, claim
+from tunebook.client import AskedTrial, Client
+from tunebook.reporting import FLUSH_SECONDS
+
+POINTS = [(step, step / 4) for step in range(500)]
+
+
+@pytest.fixture
+def server() -> Iterator[UnrulyServer]:
+    server = UnrulyServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def client(server: UnrulyServer, tmp_path: Path) -> Iterator[Client]:
+    client = Client(server.url, "tbk_pat_test", spool=tmp_path / "spool")
+    yield client
+    client.close()
+
+
+def train(trial: AskedTrial) -> None:
+    for step, loss in POINTS:
+        trial.report(step, {"loss": loss})
+
+
+def finished(server: UnrulyServer) -> list[Any]:
+    return [body for verb, body in server.posted if verb == "finish"]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_server_that_fails_and_comes_back_has_everything_once(
+    server: UnrulyServer, client: Client, mode: str
+) -> None:
+    trial = client.hold(claim())
+    server.become(mode)
+    requests = server.requests
+    train(trial)
+    if mode != "gone":
+        server.wait_until(lambda: server.requests > requests)
+    server.become("good")
+    trial.finish()
+    server.wait_until(lambda: bool(finished(server)))
+    assert server.points() == {"loss": POINTS}
+    assert server.mismatches == 0
+    assert finished(server) == [{"epoch": 1, "state": "completed", "reason": "", "dropped_points": 0}]
+
+
+def test_replies_lost_again_and_again_double_nothing(server: UnrulyServer, client: Client) -> None:
+    trial = client.hold(claim())
+    for step, loss in POINTS:
+        if step % 100 == 0:
+            server.become("cut" if step % 200 == 0 else "good")
+            requests = server.requests
+            trial.report(step, {"loss": loss})
+            server.wait_until(lambda seen=requests: server.requests > seen)  # type: ignore[misc]
+        else:
+            trial.report(step, {"loss": loss})
+    server.become("good")
+    trial.finish()
+    server.wait_until(lambda: bool(finished(server)))
+    assert server.points() == {"loss": POINTS}
+    assert server.mismatches == 0
+
+
+EXIT = """
+    import json, sys, time
+    import tunebook
+    from tunebook.client import Client
+    url, spool, claim = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
+    trial = Client(url, "tbk_pat_test", spool=spool).hold(claim)
+    for step in range(200):
+        trial.report(step, {"loss": step / 4})
+    print("trained", flush=True)
+    sys.exit(5)
+"""
+
+
+def test_an_exit_waits_a_little_and_the_next_client_sends_the_rest(tmp_path: Path) -> None:
+    servers = {mode: UnrulyServer(mode) for mode in MODES}
+    children = {
+        mode: subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(EXIT), server.url, tmp_path / mode, json.dumps(claim())],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for mode, server in servers.items()
+    }
+    for mode, child in children.items():
+        out, err = child.communicate(timeout=FLUSH_SECONDS + 60)
+        assert (child.returncode, out) == (5, "trained\n"), (mode, err)
+        assert "Traceback" not in err, (mode, err)
+    for mode, server in servers.items():
+        server.become("good")
+        client = Client(server.url, "tbk_pat_test", spool=tmp_path / mode)
+        server.wait_until(lambda server=server: len(server.points().get("loss", ())) == 200)  # type: ignore[misc]
+        client.close()
+        assert server.points() == {"loss": POINTS[:200]}, mode
+        assert server.mismatches == 0, mode
+        server.close()
+
+
+def test_an_asked_trial_that_comes_back_never_re_uses_a_number(server: UnrulyServer, tmp_path: Path) -> None:
+    same = claim()
+    for start in (0, 100):
+        client = Client(server.url, "tbk_pat_test", spool=tmp_path / "spool")
+        trial = client.hold(same)
+        for step, loss in POINTS[start : start + 100]:
+            trial.report(step, {"loss": loss})
+        client.close()
+    server.wait_until(lambda: len(server.points()["loss"]) == 200)
+    assert server.points() == {"loss": POINTS[:200]}
+    assert server.mismatches == 0
+
+
+def test_once_fenced_it_says_so_and_sends_nothing_more(
+    server: UnrulyServer, client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.answers[":report"] = lambda body: (409, {"code": "fenced", "detail": "epoch 1 has passed"})
+    trial = client.hold(claim())
+    with caplog.at_level(logging.WARNING, "tunebook"):
+        train(trial)
+        assert not trial.finish()
+    assert trial.should_stop
+    assert "epoch 1 has passed" in caplog.text
+    assert finished(server) == []
+    assert [path.suffix for path in client._spools.iterdir()] == [".refused"]
+
+
+def test_a_cancelled_trial_stops_and_its_curve_counts(server: UnrulyServer, client: Client) -> None:
+    server.answers[":heartbeat"] = lambda body: (410, {"code": "cancelled", "detail": "by a person"})
+    with client.hold(claim(beat_seconds=0.05)) as trial:
+        step = 0
+        while not trial.should_stop:
+            trial.report(step, {"loss": 1.0})
+            step += 1
+    assert [end["state"] for end in finished(server)] == ["stopped"]
+    assert len(server.points()["loss"]) == step
+
+
+def test_a_record_that_is_refused_costs_no_other(server: UnrulyServer, client: Client) -> None:
+    kept: list[int] = []
+
+    def refuse_step_7(body: Any) -> tuple[int, Any]:
+        steps = body["series"]["loss"]["step"]
+        if 7 in steps:
+            return 422, {"code": "invalid", "detail": "step 7 is unlucky"}
+        kept.extend(steps)
+        return 200, {"points": len(steps), "duplicate": False}
+
+    server.answers[":report"] = refuse_step_7
+    trial = client.hold(claim())
+    for step in range(20):
+        trial.report(step, {"loss": 1.0})
+    assert trial.finish()
+    assert sorted(kept) == [step for step in range(20) if step != 7]
+    assert finished(server)[0]["dropped_points"] == 1
+
+
+def test_how_a_block_ends_is_how_the_trial_ends(server: UnrulyServer, client: Client) -> None:
+    with client.hold(claim(1)):
+        pass
+    with pytest.raises(ZeroDivisionError), client.hold(claim(2)):
+        _ = 1 / 0
+    with pytest.raises(KeyboardInterrupt), client.hold(claim(3)):
+        raise KeyboardInterrupt
+    with client.hold(claim(4)) as trial:
+        trial.infeasible("the loss is not finite")
+    assert [(end["state"], end["reason"]) for end in finished(server)] == [
+        ("completed", ""),
+        ("failed", "ZeroDivisionError: division by zero"),
+        ("stopped", "KeyboardInterrupt"),
+        ("infeasible", "the loss is not finite"),
+    ]
+    assert list(client._spools.iterdir()) == [], "nothing is left when all is acknowledged"
+
+
+def test_beats_go_out_while_the_loop_is_busy(server: UnrulyServer, client: Client) -> None:
+    trial = client.hold(claim(beat_seconds=0.05))
+    server.wait_until(lambda: server.requests >= 5)
+    trial.finish()
+
+
+def test_a_full_spool_keeps_the_objective_and_tells_what_it_dropped(
+    server: UnrulyServer, client: Client, tmp_path: Path
+) -> None:
+    server.become("hang")
+    trial = client.hold(claim())
+    trial._writer._limit_bytes = 32 << 10
+    for step in range(400):
+        trial.report(step, {"valid/error": 0.5, "loss": 1.0})
+    assert trial._writer.dropped > 0
+    server.become("good")
+    trial.finish()
+    server.wait_until(lambda: bool(finished(server)))
+    points = server.points()
+    assert len(points["valid/error"]) > len(points["loss"])
+    assert finished(server)[0]["dropped_points"] == 800 - len(points["valid/error"]) - len(points["loss"])
+
+
+def test_wrong_arguments_are_the_callers_own(client: Client) -> None:
+    trial = client.hold(claim())
+    wrong: Any = {"loss": "low"}
+    with pytest.raises(TypeError):
+        trial.report(0, wrong)
+    state: Any = "done"
+    with pytest.raises(ValueError, match="state is 'done'"):
+        trial.finish(state)
+    trial.finish()
+
+
+def test_two_loops_under_one_client_id(
+    server: UnrulyServer, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tunebook.client.HELD_SECONDS", 0.3)
+    shared = claim()
+    trial = client.hold(shared)
+    other = Client(server.url, "tbk_pat_test", spool=tmp_path / "spool")
+    with pytest.raises(tunebook.TunebookError, match="give each process a client_id of its own"):
+        other.hold(shared)
+    other.close()
+    trial.finish()
+
+
+def test_the_public_names_are_the_same_classes() -> None:
+    assert tunebook.Client is Client
+    assert tunebook.AskedTrial is AskedTrial
