@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from tunebook_server.domain.batch import Batch, Series, batch
-from tunebook_server.domain.curve import after, score
+from tunebook_server.domain.curve import Score, after, score
 from tunebook_server.domain.errors import Fenced, Invalid, Mismatch
 from tunebook_server.domain.trial import HELD, TrialState
 from tunebook_server.storage import attempts, metrics, studies
@@ -53,6 +53,7 @@ def _store(
     target = metrics.lock(connection, trial_id=trial_id, epoch=epoch, sequence=sequence, names=content.names)
     if _fenced(target, epoch, content_hash):
         return Accepted(len(content.steps), duplicate=True)
+    scored = _appended_score(target, content)
     written = metrics.write(
         connection,
         trial_id=trial_id,
@@ -61,15 +62,18 @@ def _store(
         content_hash=content_hash,
         metric_ids=_metric_ids(connection, target, content.names),
         batch=content,
+        score=scored,
     )
     if not written:
         earlier = metrics.content_hash(connection, trial_id=trial_id, epoch=epoch, sequence=sequence)
         _check_same(earlier, content_hash)
         return Accepted(len(content.steps), duplicate=True)
-    scored = _score(connection, target, content)
+    rewritten = scored is None and target.objective.metric in content.names
+    if rewritten:
+        metrics.recompute_objective(connection, trial_id)
     if target.state == TrialState.CLAIMED:
         metrics.set_running(connection, trial_id=trial_id)
-    if scored:
+    if rewritten or (scored and scored.objective != target.score.objective):
         studies.bump_best(connection, target.study_id)
     else:
         studies.bump(connection, target.study_id)
@@ -108,19 +112,12 @@ def _metric_ids(connection: Connection, target: Target, names: tuple[str, ...]) 
     return metrics.add_names(connection, study_id=target.study_id, names=names)
 
 
-def _score(connection: Connection, target: Target, content: Batch) -> bool:
-    """Whether the trial's objective may have changed.
-
-    It follows appended points from the trial's row alone; after anything else it is counted anew.
-    """
+def _appended_score(target: Target, content: Batch) -> Score | None:
+    """The trial's score after points that continue its objective's curve; None for any others."""
     if target.objective.metric not in content.names:
-        return False
-    place = content.names.index(target.objective.metric)
-    summary = content.summary(place)
+        return None
+    summary = content.summary(content.names.index(target.objective.metric))
     last_step = target.score.last_step
     if last_step is not None and summary.first_step <= last_step:
-        metrics.recompute_objective(connection, target.trial_id)
-        return True
-    scored = after(target.objective, target.score, score(target.objective, summary))
-    metrics.keep_score(connection, trial_id=target.trial_id, score=scored)
-    return scored.objective != target.score.objective
+        return None
+    return after(target.objective, target.score, score(target.objective, summary))

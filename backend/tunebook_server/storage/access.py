@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import RowMapping, and_, delete, func, insert, or_, select, text, update
+from sqlalchemy import RowMapping, and_, bindparam, delete, func, insert, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from tunebook_server.domain.access import Token, TokenKind, User, new_token, secret_hash
@@ -215,6 +215,7 @@ _FIND_TOKEN = (
     )
     .select_from(tokens.join(server, text("true")).outerjoin(users, users.c.id == tokens.c.user_id))
     .where(
+        tokens.c.token_hash == bindparam("wanted"),
         tokens.c.revoked_at.is_(None),
         or_(tokens.c.expires_at.is_(None), tokens.c.expires_at > func.now()),
         users.c.disabled_at.is_(None),
@@ -224,7 +225,7 @@ _FIND_TOKEN = (
 
 def find_token(connection: Connection, *, token_hash: bytes) -> KnownToken | None:
     """One statement for token, user and generation: every request of a training job pays for it."""
-    row = connection.execute(_FIND_TOKEN.where(tokens.c.token_hash == token_hash)).mappings().one_or_none()
+    row = connection.execute(_FIND_TOKEN, {"wanted": token_hash}).mappings().one_or_none()
     if row is None:
         return None
     user = (

@@ -136,6 +136,11 @@ WITH arrived AS (
         loose_chunks = c.loose_chunks + excluded.loose_chunks
     WHERE c.last_step < excluded.first_step
     RETURNING metric_id
+), scored AS (
+    UPDATE trials
+       SET objective = %(objective)s::float8, best_step = %(best_step)s::bigint,
+           last_step = %(scored_step)s::bigint, objective_points = %(scored_points)s, changed_at = now()
+     WHERE id = %(trial_id)s AND %(scored_points)s > 0 AND EXISTS (SELECT FROM arrived)
 )
 SELECT EXISTS (SELECT FROM arrived), ARRAY(SELECT metric_id FROM appended),
        coalesce((SELECT max(sequence) FROM metric_batches WHERE trial_id = %(trial_id)s AND epoch = %(epoch)s)
@@ -152,8 +157,13 @@ def write(
     content_hash: bytes,
     metric_ids: tuple[int, ...],
     batch: Batch,
+    score: Score | None,
 ) -> bool:
-    """Stores the batch and keeps the curves' summaries; False when this sequence is there already."""
+    """Stores the batch and keeps the curves' summaries, and the trial's new `score` unless None.
+
+    False when this sequence is there already.
+    """
+    scored = score or Score(None, None, None, 0)
     values: dict[str, Any] = {
         "trial_id": trial_id,
         "epoch": epoch,
@@ -164,6 +174,10 @@ def write(
         "metric_id": Integers(np.array(metric_ids)),
         "steps": Blobs(_steps(batch)),
         "series": Blobs(_series(batch)),
+        "objective": scored.objective,
+        "best_step": scored.best_step,
+        "scored_step": scored.last_step,
+        "scored_points": scored.points,
     }
     for name in ("points", "first_step", "last_step", "min_step", "max_step", "nonfinite_points"):
         values[name] = Integers(getattr(batch, name))
@@ -218,7 +232,9 @@ def _series(batch: Batch) -> list[bytes]:
     return [content[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True)]
 
 
-def keep_score(connection: Connection, *, trial_id: int, score: Score) -> None:
+def recompute_objective(connection: Connection, trial_id: int) -> None:
+    """Scores a locked trial anew from what is visible: after a resuming claim, after overwritten steps."""
+    score = summaries.visible_score(connection, trial_id)
     connection.exec_driver_sql(
         """
         UPDATE trials
@@ -227,13 +243,6 @@ def keep_score(connection: Connection, *, trial_id: int, score: Score) -> None:
         """,
         (score.objective, score.best_step, score.last_step, score.points, trial_id),
     )
-
-
-def recompute_objective(connection: Connection, trial_id: int) -> None:
-    """Scores a locked trial anew from what is visible: after a claim that resumes, and after overwritten
-    steps.
-    """
-    keep_score(connection, trial_id=trial_id, score=summaries.visible_score(connection, trial_id))
 
 
 def set_running(connection: Connection, *, trial_id: int) -> None:

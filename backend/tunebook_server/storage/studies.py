@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Row, Select, Text, Update, cast, func, select, true
+from sqlalchemy import BigInteger, BindParameter, Row, Select, Text, bindparam, cast, func, select, true
 from sqlalchemy.sql.expression import ScalarSelect
 
 from tunebook_server.domain.objective import Objective
@@ -107,7 +107,7 @@ def allocate(connection: Connection, study_id: int, *, numbers: int, samples: in
 
 def bump(connection: Connection, study_id: int) -> None:
     """The study has visibly changed. The last statement of a transaction: it locks the study's row."""
-    connection.execute(_bumped(study_id))
+    connection.execute(_BUMP, {"study": study_id})
 
 
 def bump_best(connection: Connection, study_id: int) -> None:
@@ -116,9 +116,8 @@ def bump_best(connection: Connection, study_id: int) -> None:
     For transactions that changed the objective or the state of a trial.
     """
     # Locked before the look-up: a statement that waits for the lock would look at an old snapshot.
-    query = select(_studies.c.direction).where(_studies.c.id == study_id).with_for_update(key_share=True)
-    direction = connection.execute(query).scalar_one()
-    connection.execute(_bumped(study_id).values(best_trial_id=_best(study_id, direction)))
+    direction = connection.execute(_LOCK, {"study": study_id}).scalar_one()
+    connection.execute(_BUMP_BEST[direction], {"study": study_id})
 
 
 def change(connection: Connection, study_id: int, changes: Mapping[str, object]) -> None:
@@ -181,15 +180,7 @@ def to_fill(connection: Connection, *, after: int, ahead: int, limit: int) -> li
     return list(connection.execute(query).scalars())
 
 
-def _bumped(study_id: int) -> Update:
-    return (
-        _studies.update()
-        .where(_studies.c.id == study_id)
-        .values(revision=_studies.c.revision + 1, changed_at=func.clock_timestamp())
-    )
-
-
-def _best(study_id: int, direction: str) -> ScalarSelect[int]:
+def _best(study_id: BindParameter[int], direction: str) -> ScalarSelect[int]:
     """A failed trial says nothing about its values, an infeasible one that they do not work."""
     trials = tables.trials.c
     order = trials.objective.asc() if direction == "minimize" else trials.objective.desc()
@@ -201,6 +192,19 @@ def _best(study_id: int, direction: str) -> ScalarSelect[int]:
         .limit(1)
         .scalar_subquery()
     )
+
+
+# Built once: every report runs one of these, and building a statement costs more than running it.
+_STUDY = bindparam("study", type_=BigInteger)
+_LOCK = select(_studies.c.direction).where(_studies.c.id == _STUDY).with_for_update(key_share=True)
+_BUMP = (
+    _studies.update()
+    .where(_studies.c.id == _STUDY)
+    .values(revision=_studies.c.revision + 1, changed_at=func.clock_timestamp())
+)
+_BUMP_BEST = {
+    direction: _BUMP.values(best_trial_id=_best(_STUDY, direction)) for direction in ("minimize", "maximize")
+}
 
 
 def _query() -> Select[Any]:
