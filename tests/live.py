@@ -1,6 +1,7 @@
 """A whole Tunebook for tests: real Postgres, server, control worker and workers, as processes, at 1/6/1 s."""
 
 import contextlib
+import itertools
 import os
 import signal
 import socket
@@ -28,6 +29,7 @@ POLL_SECONDS = 0.05
 ENDED = {"completed", "infeasible", "stopped", "failed"}
 
 T = TypeVar("T")
+_names = itertools.count()
 
 
 def until(condition: Callable[[], T | None], what: str, within_seconds: float = PATIENCE_SECONDS) -> T:
@@ -231,7 +233,7 @@ class Live:
 @contextlib.contextmanager
 def tunebook(postgres: Postgres, data: Path) -> Iterator[Live]:
     """Server and control worker on a database of their own."""
-    name = f"live_{os.getpid()}"
+    name = f"live_{os.getpid()}_{next(_names)}"
     with psycopg.connect(postgres.url("postgres"), autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name} TEMPLATE template".encode())
     database_url = postgres.url(name)
