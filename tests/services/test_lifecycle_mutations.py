@@ -11,20 +11,19 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import get_state_machine_test
-from sqlalchemy import ColumnElement, Connection, Engine, func, literal, select, text
+from sqlalchemy import ColumnElement, Connection, Engine, literal
 
 from tests.services.lifecycle_machine import LifecycleMachine
+from tests.services.mutants import newest_number_plus_one, unlocked
 from tunebook_server.domain import lifecycle
 from tunebook_server.domain.errors import Fenced
 from tunebook_server.domain.lifecycle import Ending, Swept
-from tunebook_server.domain.study import Study
 from tunebook_server.domain.trial import Trial
 from tunebook_server.services import leases
 from tunebook_server.services import metrics as metric_services
 from tunebook_server.services import trials as trial_services
 from tunebook_server.storage import access, attempts, audit, checkpoints, curves, studies, summaries, trials
 from tunebook_server.storage.access import KnownToken
-from tunebook_server.storage.studies import Counters
 
 EXAMPLES_MOST = 2_000
 ROUNDS = 50
@@ -47,21 +46,6 @@ class Mutation:
 
 def _lease_by_own_clock(lease_seconds: float) -> ColumnElement[Any]:
     return literal(datetime.now(UTC) + timedelta(seconds=lease_seconds))
-
-
-def _newest_number_plus_one(connection: Connection, study_id: int, *, numbers: int, samples: int) -> Counters:
-    """What a counter row is for; the pause stands for a busy server between the two statements."""
-    number = select(func.coalesce(func.max(trials.trials.c.number) + 1, 0))
-    first = connection.execute(number.where(trials.trials.c.study_id == study_id)).scalar_one()
-    connection.execute(text("SELECT pg_sleep(0.05)"))
-    studies.change(
-        connection, study_id, {"next_number": first + numbers, "next_sample_index": first + samples}
-    )
-    return Counters(first, first)
-
-
-def _unlocked(connection: Connection, study_id: int) -> Study | None:
-    return studies.get(connection, study_id)
 
 
 def _claim_at_same_epoch(connection: Connection, trial_id: int, **arguments: Any) -> Trial | None:
@@ -115,7 +99,7 @@ MUTATIONS = (
     Mutation(
         "I2",
         "numbers by max plus one",
-        ((studies, "allocate", _newest_number_plus_one), (studies, "lock", _unlocked)),
+        ((studies, "allocate", newest_number_plus_one), (studies, "lock", unlocked)),
         "I2:|UniqueViolation|unreliable",
     ),
     Mutation(
