@@ -2,6 +2,7 @@
 
 import json
 import random
+import select
 import socket
 from contextlib import suppress
 from queue import Empty
@@ -196,7 +197,13 @@ class Transport(virtual.Transport):
             self._wait(min(self._recovery_due, end or self._recovery_due) - now)
 
     def _wait(self, seconds: float) -> None:
-        for notice in self._listener().notifies(timeout=max(seconds, 0.0), stop_after=1):
+        listener = self._listener()
+        # psycopg's own wait would wake ten times a second; what came during a recovery was looked for since.
+        waiting = select.poll()
+        waiting.register(listener.fileno(), select.POLLIN)
+        if not waiting.poll(max(seconds, 0.0) * 1000):
+            return
+        for notice in listener.notifies(timeout=0):
             if notice.payload == str(self.key) or notice.payload in self._callbacks:
                 self._look_now = True
 
