@@ -129,7 +129,7 @@ def _grow(design: StudyDesign, first: int, last: int, points: int) -> Iterator[G
 def _metrics(connection: Connection, study_id: int) -> dict[str, int]:
     rows = [{"study_id": study_id, "name": name} for name in METRICS]
     statement = tables.metrics.insert().returning(tables.metrics.c.name, tables.metrics.c.id)
-    return dict(connection.execute(statement, rows).tuples().all())
+    return {row.name: row.id for row in connection.execute(statement, rows)}
 
 
 def _write(
@@ -143,12 +143,13 @@ def _write(
     rows = [_trial(study_id, trial, trial.number >= first_running) for trial in batch]
     _copy(connection, tables.trials, rows)
     query = "SELECT number, id FROM trials WHERE study_id = %s AND number >= %s"
-    ids: dict[int, int] = dict(connection.exec_driver_sql(query, (study_id, batch[0].number)).tuples().all())
+    found = connection.exec_driver_sql(query, (study_id, batch[0].number))
+    ids: dict[int, int] = {row.number: row.id for row in found}
     held = [trial.number >= first_running for trial in batch]
     attempts = [_attempt(ids[t.number], t, row, h) for t, row, h in zip(batch, rows, held, strict=True)]
     _copy(connection, tables.attempts, attempts)
-    _copy(connection, tables.metric_chunks, _chunks(batch, ids, metric_ids))
     _copy(connection, tables.curves, _curves(batch, ids, metric_ids))
+    _copy(connection, tables.metric_chunks, _chunks(batch, ids, metric_ids))
 
 
 def _trial(study_id: int, trial: Grown, running: bool) -> dict[str, object]:

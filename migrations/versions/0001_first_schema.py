@@ -242,25 +242,6 @@ CREATE TABLE metric_batches (
     received_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (trial_id, epoch, sequence)
 );
--- level 0 holds every point, written by reports and joined by compaction; level 1 one of 16, each further level
--- one of 8 of those below, among them every extreme. `points` counts what a chunk stands for.
-CREATE TABLE metric_chunks (
-    trial_id bigint NOT NULL REFERENCES trials ON DELETE CASCADE,
-    metric_id integer NOT NULL REFERENCES metrics ON DELETE CASCADE,
-    epoch integer NOT NULL,
-    level smallint NOT NULL DEFAULT 0,
-    sequence bigint NOT NULL,
-    last_sequence bigint NOT NULL,
-    points integer NOT NULL CHECK (points >= 1),
-    first_step bigint NOT NULL,
-    last_step bigint NOT NULL,
-    min_value double precision,
-    max_value double precision,
-    steps bytea NOT NULL,
-    series bytea NOT NULL,
-    PRIMARY KEY (trial_id, metric_id, epoch, level, sequence)
-);
-ALTER TABLE metric_chunks ALTER COLUMN steps SET STORAGE EXTERNAL, ALTER COLUMN series SET STORAGE EXTERNAL;
 -- One row per curve: what tables and tooltips show without reading a chunk.
 CREATE TABLE curves (
     trial_id bigint NOT NULL REFERENCES trials ON DELETE CASCADE,
@@ -276,9 +257,31 @@ CREATE TABLE curves (
     max_step bigint,
     nonfinite_points bigint NOT NULL DEFAULT 0,
     loose_chunks integer NOT NULL DEFAULT 0,
+    loose boolean NOT NULL GENERATED ALWAYS AS (loose_chunks >= 2) STORED,
     PRIMARY KEY (trial_id, metric_id, epoch)
+) WITH (fillfactor = 70);
+-- On a column that rarely changes, and with room on the page: a report then updates no index.
+CREATE INDEX curves_loose ON curves (trial_id) WHERE loose;
+-- level 0 holds every point, written by reports and joined by compaction; level 1 one of 16, each further level
+-- one of 8 of those below, among them every extreme. `points` counts what a chunk stands for.
+CREATE TABLE metric_chunks (
+    trial_id bigint NOT NULL,
+    metric_id integer NOT NULL,
+    epoch integer NOT NULL,
+    level smallint NOT NULL DEFAULT 0,
+    sequence bigint NOT NULL,
+    last_sequence bigint NOT NULL,
+    points integer NOT NULL CHECK (points >= 1),
+    first_step bigint NOT NULL,
+    last_step bigint NOT NULL,
+    min_value double precision,
+    max_value double precision,
+    steps bytea NOT NULL,
+    series bytea NOT NULL,
+    PRIMARY KEY (trial_id, metric_id, epoch, level, sequence),
+    FOREIGN KEY (trial_id, metric_id, epoch) REFERENCES curves ON DELETE CASCADE
 );
-CREATE INDEX curves_loose ON curves (trial_id) WHERE loose_chunks >= 2;
+ALTER TABLE metric_chunks ALTER COLUMN steps SET STORAGE EXTERNAL, ALTER COLUMN series SET STORAGE EXTERNAL;
 CREATE TABLE log_chunks (
     trial_id bigint NOT NULL REFERENCES trials ON DELETE CASCADE,
     epoch integer NOT NULL,
@@ -356,7 +359,7 @@ CREATE TABLE broker_bindings (
 """
 
 TABLES = (
-    "broker_bindings broker_messages audit idempotency_keys tokens log_chunks curves metric_chunks "
+    "broker_bindings broker_messages audit idempotency_keys tokens log_chunks metric_chunks curves "
     "metric_batches metrics checkpoints attempts trials workers study_counts search_spaces studies "
     "job_templates projects login_attempts sessions login_codes users server"
 ).split()

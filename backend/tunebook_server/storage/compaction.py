@@ -28,7 +28,7 @@ class CurveKey(NamedTuple):
 DUE = """
 SELECT c.trial_id, c.metric_id, c.epoch
   FROM curves c JOIN trials t ON t.id = c.trial_id
- WHERE c.loose_chunks >= 2
+ WHERE c.loose
    AND (c.loose_chunks >= %s OR c.epoch < t.epoch OR t.state <> ALL(%s))
  LIMIT %s
 """
