@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import Any, Literal, Self
 from urllib.parse import quote
 
+from tunebook import design
 from tunebook.api import Api, patiently
 from tunebook.credentials import find
 from tunebook.errors import Conflict, NotFound, TunebookError
@@ -171,6 +172,15 @@ class Client:
         if len(found) > 1:
             raise Conflict(409, "ambiguous", f"Several studies are called {study!r}: use the id.")
         return Study(self, found[0])
+
+    def create(self, document: Mapping[str, Any], *, folder: Path | str = ".") -> Study:
+        """A new study from its document, as a TOML file has it; without `job` it is for a loop of one's own.
+
+        `folder` is what the job's folder is relative to. Raises Invalid with every fault and creates nothing.
+        """
+        plan = design.plan(document, beside=Path(folder))
+        design.check(self.api, plan)
+        return Study(self, design.create(self.api, plan))
 
     def hold(self, claim: Mapping[str, Any]) -> AskedTrial:
         """Starts to spool, send and beat for a claimed trial."""

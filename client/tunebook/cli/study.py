@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from tunebook import design
 from tunebook.api import Api
-from tunebook.cli import document, waiting
+from tunebook.cli import waiting
 from tunebook.cli.terminal import clean, table
 from tunebook.credentials import find
 from tunebook.errors import Conflict, NotFound
@@ -64,7 +65,11 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _created(api: Api, file: Path) -> dict[str, Any]:
-    study = document.create(api, document.load(file), beside=file.parent)
+    plan = design.plan(design.load(file), beside=file.parent)
+    for warning in design.check(api, plan):
+        told = " ".join(clean(warning[key]) for key in ("field", "problem", "remedy") if warning.get(key))
+        print(f"tunebook: note: {told}", file=sys.stderr)
+    study = design.create(api, plan)
     print(f'Study {study["id"]} "{clean(study["name"])}": {api.url}/studies/{study["id"]}', flush=True)
     return study
 

@@ -1,10 +1,11 @@
-"""A study's TOML file, made ready for the API."""
+"""A study's document (the TOML file), made ready for the API."""
 
 import datetime as dt
 import math
 import tomllib
 import uuid
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,29 +23,49 @@ def load(path: Path) -> dict[str, Any]:
         raise Invalid(400, "unreadable", f"{path} cannot be read: {error.strerror}.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise Invalid(400, "not_toml", f"{path} is not TOML: {error}.") from None
-    plain: dict[str, Any] = _plain(content)
-    return plain
+    return content
 
 
-def create(api: Api, document: Mapping[str, Any], *, beside: Path) -> dict[str, Any]:
-    """Creates the study, with its project and job template where they are new; returns the API's study.
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A study document taken apart: what goes to which address."""
 
-    `beside` is the folder that the job's `folder` is relative to. Nothing is created when the document is
-    faulty: raises Invalid with every fault.
-    """
-    design = {key: value for key, value in document.items() if key != "project"}
-    project_name = document.get("project")
-    if not isinstance(project_name, str) or not project_name:
+    project: str
+    design: Mapping[str, Any]
+    template: Mapping[str, Any] | None
+    """The job template to register; None where none is needed or where it is registered already."""
+
+
+def plan(document: Mapping[str, Any], *, beside: Path) -> Plan:
+    """`beside`: what the job's `folder` is relative to. Raises Invalid for what the server cannot see."""
+    design = {key: _plain(value) for key, value in document.items() if key != "project"}
+    project = document.get("project")
+    if not isinstance(project, str) or not project:
         raise _fault("project", "project is missing", 'Name the project: project = "digits".')
     template = _template(design.get("job"), beside)
     if template is not None:
         design["job"] = {"template": template["name"]}
-    _check(api, design)
-    project = _project(api, project_name)
-    if template is not None and "argv" in template:
-        api.post(f"/projects/{project['id']}/job-templates", template)
+    return Plan(project, design, template if template is not None and "argv" in template else None)
+
+
+def check(api: Api, plan: Plan) -> list[Mapping[str, str]]:
+    """What a person should know before starting; creates nothing. Raises Invalid with every fault."""
+    answer = api.post("/studies:preview", {"document": plan.design, "count": 1})
+    faults = answer["faults"]
+    if faults:
+        detail = f"The study has {len(faults)} fault{'s' if len(faults) > 1 else ''}."
+        raise Invalid(422, "invalid", detail, {"faults": faults})
+    warnings: list[Mapping[str, str]] = answer["warnings"]
+    return warnings
+
+
+def create(api: Api, plan: Plan) -> dict[str, Any]:
+    """Creates the study, with its project and job template where they are new; the API's study."""
+    project = _project(api, plan.project)
+    if plan.template is not None:
+        api.post(f"/projects/{project['id']}/job-templates", plan.template)
     key = {"Idempotency-Key": uuid.uuid4().hex}
-    study: dict[str, Any] = api.post(f"/projects/{project['id']}/studies", design, headers=key)
+    study: dict[str, Any] = api.post(f"/projects/{project['id']}/studies", plan.design, headers=key)
     return study
 
 
@@ -69,14 +90,6 @@ def _template(job: object, beside: Path) -> dict[str, Any] | None:
         raise _fault("job.folder", f"{folder} is not a folder", "Name a folder, relative to this file.")
     environment = job.get("environment", [])
     return {"name": name, "argv": command, "folder": str(folder), "environment": environment}
-
-
-def _check(api: Api, design: Mapping[str, Any]) -> None:
-    answer = api.post("/studies:preview", {"document": design, "count": 1})
-    if answer.get("faults"):
-        count = len(answer["faults"])
-        detail = f"The study has {count} fault{'s' if count > 1 else ''}."
-        raise Invalid(422, "invalid", detail, {"faults": answer["faults"]})
 
 
 def _project(api: Api, name: str) -> dict[str, Any]:

@@ -1,0 +1,14 @@
+"""One Tunebook for the tests of this folder that need a real server."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.live import Live, tunebook
+from tunebook_server.embedded.postgres import Postgres
+
+
+@pytest.fixture(scope="session")
+def live(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    with tunebook(postgres, tmp_path_factory.mktemp("live")) as running:
+        yield running
