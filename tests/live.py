@@ -81,6 +81,8 @@ class Live:
     environment: Mapping[str, str]
     processes: list[Process] = field(default_factory=list)
     names: int = 0
+    studies: list[int] = field(default_factory=list)
+    """Those of the test that runs."""
 
     @property
     def server(self) -> Process:
@@ -182,7 +184,15 @@ class Live:
             "space": list(space),
             "job": {"template": name},
         }
-        return int(self.api.post(f"/projects/{project}/studies", document)["id"])
+        self.studies.append(int(self.api.post(f"/projects/{project}/studies", document)["id"]))
+        return self.studies[-1]
+
+    def clear(self) -> None:
+        """After a test: what it left must not take the next one's workers."""
+        while self.studies:
+            for trial in self.trials(self.studies.pop()):
+                if trial["state"] not in ENDED:
+                    self.api.post(f"/trials/{trial['id']}:cancel")
 
     def trials(self, study: int) -> list[dict[str, Any]]:
         items = self.api.get(f"/studies/{study}/trials", params={"sort": "number", "limit": 100})["items"]

@@ -9,6 +9,12 @@ from tunebook_server.embedded.postgres import Postgres
 
 
 @pytest.fixture(scope="session")
-def live(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+def whole(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     with tunebook(postgres, tmp_path_factory.mktemp("live")) as running:
         yield running
+
+
+@pytest.fixture
+def live(whole: Live) -> Iterator[Live]:
+    yield whole
+    whole.clear()

@@ -80,6 +80,7 @@ def run(chosen: Options) -> int:
     closing = Closing(slots)
     registration = Registration(chosen, api, slots, drain=lambda: os.kill(os.getpid(), signal.SIGTERM))
     registration.register()
+    signals.setup_logging.connect(lambda **_: None, weak=False)  # ours stays as it is
     celery = app.worker(app.make(chosen.broker_url, slots=chosen.slots, take=slots.take), chosen.name)
     # Celery installs handlers of its own while it starts: ours go over them, and cover the time before.
     end = _ending(closing)

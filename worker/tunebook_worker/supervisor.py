@@ -84,11 +84,8 @@ class Supervision:
             ending = outcome.failed(str(error))
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self.events.signalled)
-        for thread in (
-            threading.Thread(target=self.events.listen, args=(self.said,), daemon=True),
-            self.beats,
-            self.delivery,
-        ):
+        listening = threading.Thread(target=self.events.listen, args=(self.said,), daemon=True)
+        for thread in (listening, self.beats, self.delivery):
             thread.start()
         if job is not None:
             ending = self._train(job)
