@@ -264,6 +264,10 @@ def test_a_restarted_client_gets_its_own_trials_back(engine: Engine) -> None:
     assert [claim.trial for claim in again[:2]] == [claim.trial for claim in first]
     assert again[2].trial.number == 2
     assert {claim.token for claim in first}.isdisjoint(claim.token for claim in again)
+    checkpoints.register(engine, **_of(first[0]), step=7, uri="/c/1/1/a")
+    (once_more,) = trials.ask(engine, study_id=study.id, client_id="loop", actor=ACTOR)
+    assert once_more.resume is not None
+    assert once_more.resume.step == 7
     trials.finish(engine, **_of(first[0]), state="stopped")
     third = trials.ask(engine, study_id=study.id, client_id="loop", actor=ACTOR)
     assert third[0].trial.number == 3

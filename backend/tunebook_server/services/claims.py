@@ -4,7 +4,7 @@ from tunebook_server.domain.errors import Conflict, NotFound
 from tunebook_server.domain.lifecycle import Claim
 from tunebook_server.domain.study import Study
 from tunebook_server.domain.texts import name_text, whole_number
-from tunebook_server.domain.trial import Configuration, Trial
+from tunebook_server.domain.trial import Checkpoint, Configuration, Trial
 from tunebook_server.services import sampling
 from tunebook_server.settings import settings
 from tunebook_server.storage import (
@@ -33,7 +33,7 @@ def claim(engine: Engine, *, trial_id: int, worker_id: int, host: str = "") -> C
     host = name_text(host, field="host") if host else ""
     try:
         with transaction(engine) as connection:
-            trial = _take(connection, trial_id, worker_id=worker_id, client_id=None)
+            trial = _take(connection, trial_id, worker_id=worker_id)
             study = _lock(connection, trial.study_id)
             _refuse(study)
             taken = _hold(connection, study, trial, host)
@@ -67,10 +67,18 @@ def ask(
         study = _lock(connection, study_id)
         if study.state == "paused" and not held:
             raise Conflict("the study is paused", remedy="Resume it, or wait.")
-        claims = [_claim_of(connection, study, trial) for trial in held]
+        claims = [
+            _claim_of(connection, study, trial, checkpoints.last(connection, trial.id)) for trial in held
+        ]
         if study.state == "running" and free:
             queued += [trial.id for trial in sampling.create(connection, study, len(free) - len(queued))]
-            claims += [_start(connection, study, *pair, host) for pair in zip(queued, free, strict=False)]
+            for trial_id, name in zip(queued, free, strict=False):
+                trial = _take(connection, trial_id, client_id=name, started=True)
+                claims.append(_hold(connection, study, trial, host))
+            if len(claims) > len(held):
+                detail = {"client": client_id, "trials": [claim.trial.id for claim in claims[len(held) :]]}
+                target = f"study:{study_id}"
+                audit.write(connection, actor=actor, action="study.ask", target=target, detail=detail)
             studies.bump_best(connection, study_id)
     return claims
 
@@ -96,9 +104,21 @@ def enqueue(engine: Engine, *, study_id: int, parameters: Configuration | None =
     return made[0]
 
 
-def _take(connection: Connection, trial_id: int, *, worker_id: int | None, client_id: str | None) -> Trial:
+def _take(
+    connection: Connection,
+    trial_id: int,
+    *,
+    worker_id: int | None = None,
+    client_id: str | None = None,
+    started: bool = False,
+) -> Trial:
     taken = trials.claim(
-        connection, trial_id, worker_id=worker_id, client_id=client_id, lease_seconds=settings().lease_seconds
+        connection,
+        trial_id,
+        worker_id=worker_id,
+        client_id=client_id,
+        started=started,
+        lease_seconds=settings().lease_seconds,
     )
     if taken is not None:
         return taken
@@ -118,34 +138,17 @@ def _refuse(study: Study) -> None:
         raise Conflict(f"the study runs {study.parallel} trials at a time", remedy="Drop the hint.")
 
 
-def _start(connection: Connection, study: Study, trial_id: int, client_id: str, host: str) -> Claim:
-    trial = _take(connection, trial_id, worker_id=None, client_id=client_id)
-    taken = _hold(connection, study, trial, host, started=True)
-    attempts.start(connection, trial.id, trial.epoch, host=host, environment={})
-    return taken
-
-
-def _hold(connection: Connection, study: Study, trial: Trial, host: str, *, started: bool = False) -> Claim:
+def _hold(connection: Connection, study: Study, trial: Trial, host: str) -> Claim:
     """Opens the attempt of a trial that was just taken, from its last registered checkpoint."""
-    resume = checkpoints.last(connection, trial.id)
-    attempts.add(
-        connection,
-        trial_id=trial.id,
-        epoch=trial.epoch,
-        worker_id=trial.worker_id,
-        host=host,
-        resumed_from_step=None if resume is None else resume.step,
-    )
+    resume = checkpoints.last(connection, trial.id) if trial.epoch > 1 else None
+    attempts.add(connection, trial, host=host, resumed_from_step=None if resume is None else resume.step)
     if trial.epoch > 1:
         metrics.recompute_objective(connection, trial.id)
-    if started:
-        trials.start(connection, trial.id)
-    current = trials.get(connection, trial.id)
-    assert current is not None
-    return _claim_of(connection, study, current)
+        trial = trials.get(connection, trial.id) or trial
+    return _claim_of(connection, study, trial, resume)
 
 
-def _claim_of(connection: Connection, study: Study, trial: Trial) -> Claim:
+def _claim_of(connection: Connection, study: Study, trial: Trial, resume: Checkpoint | None) -> Claim:
     project = projects.get(connection, study.project_id)
     assert project is not None
     template = None if study.job_template_id is None else templates.get(connection, study.job_template_id)
@@ -158,7 +161,7 @@ def _claim_of(connection: Connection, study: Study, trial: Trial) -> Claim:
         fence_seconds=limits.fence_seconds,
         template=template,
         objective=study.objective,
-        resume=checkpoints.last(connection, trial.id),
+        resume=resume,
         study_name=study.name,
         project_id=project.id,
         project_name=project.name,

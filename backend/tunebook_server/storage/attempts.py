@@ -5,9 +5,10 @@ from dataclasses import fields
 from typing import Any
 
 from sqlalchemy import Row, func, select, update
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from tunebook_server.domain.lifecycle import Ending, Outcome
-from tunebook_server.domain.trial import Attempt
+from tunebook_server.domain.trial import Attempt, Trial
 from tunebook_server.storage import tables
 from tunebook_server.storage.engine import Connection
 
@@ -15,21 +16,15 @@ attempts = tables.attempts
 _COLUMNS = tuple(attempts.c[field.name] for field in fields(Attempt))
 
 
-def add(
-    connection: Connection,
-    *,
-    trial_id: int,
-    epoch: int,
-    worker_id: int | None,
-    host: str,
-    resumed_from_step: int | None,
-) -> None:
+def add(connection: Connection, trial: Trial, *, host: str, resumed_from_step: int | None) -> None:
+    """The attempt of the epoch at which `trial` was just taken."""
     connection.execute(
         attempts.insert().values(
-            trial_id=trial_id,
-            epoch=epoch,
-            worker_id=worker_id,
+            trial_id=trial.id,
+            epoch=trial.epoch,
+            worker_id=trial.worker_id,
             host=host,
+            started_at=trial.started_at,
             resumed_from_step=resumed_from_step,
         )
     )
@@ -57,11 +52,11 @@ def environments(connection: Connection, trial_ids: Sequence[int]) -> dict[int, 
     columns = attempts.c
     query = (
         select(columns.trial_id, columns.environment)
-        .distinct(columns.trial_id)
+        .ext(distinct_on(columns.trial_id))
         .where(columns.trial_id.in_(trial_ids))
         .order_by(columns.trial_id, columns.epoch.desc())
     )
-    return dict(connection.execute(query).tuples().all())
+    return {row.trial_id: row.environment for row in connection.execute(query)}
 
 
 def finish_hash(connection: Connection, trial_id: int, epoch: int) -> bytes | None:

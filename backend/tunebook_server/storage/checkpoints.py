@@ -34,7 +34,7 @@ def get(connection: Connection, trial_id: int, epoch: int, step: int) -> Checkpo
 
 
 def last(connection: Connection, trial_id: int) -> Checkpoint | None:
-    """Where the next attempt goes on: the furthest of the newest epoch that registered any."""
+    """Where training goes on: the furthest of the newest epoch that registered any."""
     query = (
         select(*_COLUMNS)
         .where(checkpoints.c.trial_id == trial_id)

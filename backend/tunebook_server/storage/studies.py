@@ -74,10 +74,9 @@ def get(connection: Connection, study_id: int) -> Study | None:
 
 def lock(connection: Connection, study_id: int) -> Study | None:
     """The study, its row locked until the transaction ends; take no waiting lock on a trial after this."""
-    query = select(_studies.c.id).where(_studies.c.id == study_id).with_for_update(key_share=True)
-    if connection.execute(query).one_or_none() is None:
-        return None
-    return get(connection, study_id)
+    query = _query().where(_studies.c.id == study_id)
+    found = _read(connection, query.with_for_update(key_share=True, of=_studies))
+    return found[0] if found else None
 
 
 def counters(connection: Connection, study_id: int) -> Counters:

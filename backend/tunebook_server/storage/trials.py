@@ -53,14 +53,18 @@ def claim(
     *,
     worker_id: int | None,
     client_id: str | None,
+    started: bool,
     lease_seconds: float,
 ) -> Trial | None:
-    """Takes a queued trial: a new epoch and a lease in one statement. None when it is not queued."""
+    """Takes a queued trial: a new epoch and a lease in one statement. None when it is not queued.
+
+    `started`: the one who takes it trains it, and needs no launch.
+    """
     statement = (
         update(trials)
         .where(trials.c.id == trial_id, trials.c.state == "queued")
         .values(
-            state="claimed",
+            state="running" if started else "claimed",
             epoch=trials.c.epoch + 1,
             attempts=trials.c.attempts + 1,
             lease_expires_at=lease(lease_seconds),
@@ -69,7 +73,7 @@ def claim(
             reason="",
             poisoned=False,
             claimed_at=func.clock_timestamp(),
-            started_at=None,
+            started_at=func.clock_timestamp() if started else None,
             changed_at=func.clock_timestamp(),
         )
         .returning(*COLUMNS)
