@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, TypeVar
 
+from tunebook_server.domain.document import text_problem
 from tunebook_server.domain.errors import Invalid
 
 Item = TypeVar("Item")
@@ -64,8 +65,7 @@ def time_text(value: str) -> str:
 
 def _fits(value: object, kind: type | tuple[type, ...]) -> bool:
     if isinstance(value, str):
-        # Postgres refuses both; no cursor of ours holds them.
-        return isinstance(value, kind) and "\x00" not in value and value.isprintable() and len(value) <= 1000
+        return isinstance(value, kind) and text_problem(value, limit=1000) is None
     if isinstance(value, int) and not isinstance(value, bool):
         return isinstance(value, kind) and -(2**63) <= value < 2**63
     return isinstance(value, kind)
