@@ -12,8 +12,6 @@ from tunebook.spool import Record, SpoolWriter
 
 log = logging.getLogger("tunebook")
 
-Parameters = Mapping[str, float | int | str | bool]
-
 
 class Trial:
     """One configuration to train once: read `parameters`, call `report` now and then.
@@ -28,8 +26,8 @@ class Trial:
         self.epoch: int = claim["epoch"]
         """Which attempt this is, from 1; never a pass over the training data."""
         self.study: str = claim["study"]
-        self.parameters: Parameters = dict(claim["parameters"])
-        """Active hyperparameters and fixed values by name."""
+        self.parameters: Mapping[str, Any] = dict(claim["parameters"])
+        """Active hyperparameters and fixed values by name: numbers, strings and booleans."""
         self.seed: int = claim["seed"]
         """Seeds initialisation and data order: trials differ in it, attempts at one trial do not."""
         resume = claim.get("resume") or {}
