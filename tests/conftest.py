@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from sqlalchemy import Engine
 
+from tests.chromium import pytest_collection_modifyitems, pytest_terminal_summary
 from tunebook_server.embedded.postgres import Postgres
 from tunebook_server.storage.engine import connect
 from tunebook_server.storage.migrate import migrate
@@ -23,6 +24,8 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("unhurried")
+
+__all__ = ["pytest_collection_modifyitems", "pytest_terminal_summary"]  # hooks are found by their names
 
 _names = itertools.count()
 

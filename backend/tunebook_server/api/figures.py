@@ -59,11 +59,11 @@ class Table(Sent):
 def figure(study_id: Id, kind: Kind, request: Request, engine: Database, _: Reader) -> Response:
     """A figure of a study. Its ETag changes exactly when the figure does."""
     options = dict(request.query_params)
-    tag = etag(figures.version(engine, study_id=study_id, kind=kind, options=options))
+    prepared = figures.prepare(engine, study_id=study_id, kind=kind, options=options)
+    tag = etag(prepared.version)
     if is_known(request, tag):
         return not_modified(tag)
-    drawn = figures.figure(engine, study_id=study_id, kind=kind, options=options)
-    return Response(drawn, media_type="application/json", headers={"ETag": tag})
+    return Response(prepared.json(), media_type="application/json", headers={"ETag": tag})
 
 
 @router.get(

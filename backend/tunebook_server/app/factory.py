@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 import anyio
 from anyio.to_thread import current_default_thread_limiter
 from fastapi import Depends, FastAPI
+from fastapi.middleware.gzip import GZipMiddleware
 
 from tunebook_server.api import problems
 from tunebook_server.api.access import cookie_name
@@ -18,6 +19,9 @@ from tunebook_server.app.visitor import visitor
 from tunebook_server.pages import router as pages
 from tunebook_server.settings import Settings
 from tunebook_server.storage.engine import POOL_SIZE, Engine
+
+GZIP_LEVEL = 4
+"""Level 9 takes three times the CPU for 2 % fewer bytes of a figure."""
 
 
 def create_app(engine: Engine, settings: Settings) -> FastAPI:
@@ -40,7 +44,8 @@ def create_app(engine: Engine, settings: Settings) -> FastAPI:
     problems.install(app)
     app.include_router(router)
     app.include_router(pages, dependencies=[Depends(visitor)])
-    # The last one added is the outermost.
+    # The last one added is the outermost. Assets come compressed; event streams are left alone.
+    app.add_middleware(GZipMiddleware, minimum_size=1_000, compresslevel=GZIP_LEVEL)
     app.add_middleware(BodyLimit)
     app.add_middleware(Gate, settings=settings, cookie_name=app.state.cookie_name)
     app.add_middleware(Envelope, secure=secure)

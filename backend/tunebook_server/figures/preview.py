@@ -49,7 +49,13 @@ def draw(plot: PreviewPlot) -> Figure:
     annotations = [note for row, strip in enumerate(strips) for note in _ends(row, strip)]
     layout = theme.layout(
         xaxis=theme.axis(
-            "", range=[-0.02, 1.02], showticklabels=False, ticks="", showgrid=False, fixedrange=True
+            "",
+            range=[-0.02, 1.02],
+            showticklabels=False,
+            ticks="",
+            showgrid=False,
+            showline=False,
+            fixedrange=True,
         ),
         yaxis=theme.axis(
             "",

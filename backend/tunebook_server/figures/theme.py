@@ -123,7 +123,7 @@ def layout(**properties: Any) -> dict[str, Any]:
             "yref": "container",
             "y": 1,
             "yanchor": "top",
-            "font": {"size": 11},
+            "font": {"size": 10},
             "itemsizing": "trace",
             "itemwidth": 30,
             "indentation": -9,

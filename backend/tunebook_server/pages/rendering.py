@@ -10,20 +10,27 @@ from urllib.parse import urlencode
 from fastapi import Request, Response
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from tunebook_frontend import templates_folder
 from tunebook_server.figures.labels import key_words, significant
 from tunebook_server.pages import assets
 
+SETTING_LETTERS = 60
+
 
 def render(request: Request, template: str, *, status: int = 200, etag: str = "", **values: Any) -> Response:
     """The page, or only its live parts where the browser asks for those."""
-    parts = request.headers.get("x-parts") is not None
     content = (
         _environment()
         .get_template(template)
-        .render(request=request, principal=getattr(request.state, "principal", None), parts=parts, **values)
+        .render(
+            request=request,
+            principal=getattr(request.state, "principal", None),
+            origin=request.app.state.settings.address,
+            parts="x-parts" in request.headers,
+            **values,
+        )
     )
     headers = {"Vary": "X-Parts", **({"ETag": etag} if etag else {})}
     return HTMLResponse(content, status, headers)
@@ -40,8 +47,8 @@ def number(value: float | None, digits: int = 4) -> Markup:
         return Markup('<span class="absent">–</span>')
     full = repr(value)
     if not math.isfinite(value) or text.replace(",", "") == full.removesuffix(".0"):
-        return Markup("{}").format(text)
-    return Markup('<span title="{}">{}</span>').format(full, text)
+        return Markup(text)  # noqa: S704 — digits only
+    return Markup(f'<span title="{full}">{text}</span>')  # noqa: S704 — digits only
 
 
 def setting(value: object) -> Markup:
@@ -53,11 +60,9 @@ def setting(value: object) -> Markup:
     if isinstance(value, float):
         return number(value)
     text = str(value)
-    return (
-        Markup('<span title="{}">{}…</span>').format(text, text[:60])
-        if len(text) > 60
-        else Markup("{}").format(text)
-    )
+    if len(text) > SETTING_LETTERS:
+        return Markup('<span title="{}">{}…</span>').format(text, text[:SETTING_LETTERS])
+    return escape(text)
 
 
 def moment(value: datetime | None) -> Markup:
@@ -90,6 +95,18 @@ def address(path: str, **query: str | int | None) -> str:
     return f"{path}?{urlencode(chosen)}" if chosen else path
 
 
+def python(figure: str) -> str:
+    """What makes the figure at this address anew in a notebook."""
+    light = f"{figure}{'&' if '?' in figure else '?'}theme=light"
+    return "\n".join(
+        (
+            "import os, httpx, plotly.io",
+            'headers = {"Authorization": "Bearer " + os.environ["TUNEBOOK_TOKEN"]}',
+            f"plotly.io.from_json(httpx.get({light!r}, headers=headers).text)",
+        )
+    )
+
+
 def changed(query: Mapping[str, str], **changes: str | None) -> str:
     """The query of this page with some parameters changed; an empty or None one leaves."""
     merged = {**query, **changes}
@@ -107,5 +124,7 @@ def _environment() -> Environment:
         auto_reload=False,
     )
     made.filters.update(number=number, setting=setting, moment=moment, duration=duration, key_words=key_words)
-    made.globals.update(asset=assets.url, plotly_url=assets.plotly_url, address=address, changed=changed)
+    made.globals.update(
+        python=python, asset=assets.url, plotly_url=assets.plotly_url, address=address, changed=changed
+    )
     return made

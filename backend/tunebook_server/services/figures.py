@@ -30,6 +30,7 @@ CURVES_MOST = 200
 POINTS_OF_ALL_CURVES = 6_000
 POINTS_OF_A_CURVE = 1_000
 TABLE_ROWS = 10_000
+CURVE_KINDS = ("curves", "trial-curves")
 
 Column = Sequence[int | float | str | bool | None]
 
@@ -42,25 +43,37 @@ class _Asked:
     options: Options
 
 
-def figure(engine: Engine, *, study_id: int, kind: str, options: Mapping[str, str]) -> str:
-    """Plotly JSON of one figure. `theme`: light or dark; without it, colours are names of CSS variables.
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A figure before it is drawn; `version` is the same word as long as the figure stays the same."""
 
-    Raises NotFound for an unknown kind, hyperparameter or trial, Invalid for an option that it has not.
+    version: str
+    json: Callable[[], str]
+
+
+def figure(engine: Engine, *, study_id: int, kind: str, options: Mapping[str, str]) -> str:
+    """Plotly JSON of one figure; raises as `prepare` does."""
+    return prepare(engine, study_id=study_id, kind=kind, options=options).json()
+
+
+def prepare(engine: Engine, *, study_id: int, kind: str, options: Mapping[str, str]) -> Prepared:
+    """`theme`: light or dark; without it, colours are names of CSS variables.
+
+    Raises NotFound for an unknown kind, hyperparameter or trial, Invalid for an option that it has not (the
+    last not before it is drawn).
     """
+    if kind not in _KINDS:
+        raise _unknown_kind(kind)
     read = Options(options)
     palette = read.word("theme", ("", "light", "dark"), "")
-    return _drawn(_ask(engine, study_id, read), kind).json(palette)
+    asked = _ask(engine, study_id, read)
 
+    def draw() -> str:
+        drawn = _KINDS[kind](asked)
+        asked.options.refuse_others()
+        return drawn.json(palette)
 
-def version(engine: Engine, *, study_id: int, kind: str, options: Mapping[str, str]) -> str:
-    """What the figure depends on, without drawing it: the same word as long as the figure stays the same."""
-    asked = _ask(engine, study_id, Options(options))
-    if kind not in ("curves", "trial-curves"):
-        return f"{asked.study.id}.{asked.snapshot.version}"
-    shown = _chosen(asked, kind)
-    with transaction(engine) as connection:
-        points, count = storage.point_count(connection, trial_ids=shown)
-    return f"{asked.study.id}.{asked.snapshot.version}.{points}.{count}"
+    return Prepared(_version(asked, kind), draw)
 
 
 def table(engine: Engine, *, study_id: int, kind: str, options: Mapping[str, str]) -> dict[str, Column]:
@@ -68,7 +81,7 @@ def table(engine: Engine, *, study_id: int, kind: str, options: Mapping[str, str
     read = Options(options)
     limit = read.integer("limit", TABLE_ROWS, low=1, high=TABLE_ROWS)
     asked = _ask(engine, study_id, read)
-    if kind in ("curves", "trial-curves"):
+    if kind in CURVE_KINDS:
         return _curve_table(_read_curves(asked, kind)[0], limit)
     if kind not in ("axis", "history"):
         raise _unknown_kind(kind)
@@ -97,12 +110,14 @@ def _ask(engine: Engine, study_id: int, options: Options) -> _Asked:
     return _Asked(engine, study, trial_columns.read(engine, study), options)
 
 
-def _drawn(asked: _Asked, kind: str) -> Figure:
-    if kind not in _KINDS:
-        raise _unknown_kind(kind)
-    drawn = _KINDS[kind](asked)
-    asked.options.refuse_others()
-    return drawn
+def _version(asked: _Asked, kind: str) -> str:
+    """Of the columns and, for curves, of the points that the shown trials have."""
+    if kind not in CURVE_KINDS:
+        return f"{asked.study.id}.{asked.snapshot.version}"
+    shown = _chosen(asked, kind)
+    with transaction(asked.engine) as connection:
+        points, count = storage.point_count(connection, trial_ids=shown)
+    return f"{asked.study.id}.{asked.snapshot.version}.{points}.{count}"
 
 
 def _axis(asked: _Asked) -> Figure:

@@ -2,12 +2,8 @@
 
 const preference = matchMedia("(prefers-color-scheme: dark)");
 const turned = () => document.dispatchEvent(new Event("theme-turned"));
+const isDark = () => (document.documentElement.dataset.theme ?? (preference.matches ? "dark" : "light")) === "dark";
 preference.addEventListener("change", turned);
-
-function isDark() {
-  const chosen = document.documentElement.dataset.theme;
-  return chosen ? chosen === "dark" : preference.matches;
-}
 
 /** Turns light into dark or back, and remembers it. */
 export function turnTheme() {

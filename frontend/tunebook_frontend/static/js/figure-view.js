@@ -5,7 +5,7 @@ import { hideCard, showCard } from "./trial-card.js";
 
 const ZOOM_WAIT_MS = 250;
 const FRESH_MS = 2_000; // live points redraw a figure at most this often
-const NEAR = "400px 0px"; // how far below the window figures are fetched already
+const NEAR = { rootMargin: "400px 0px" }; // figures are fetched a little before they are seen
 
 /** @type {Promise<any>} */
 const plotly = new Promise((resolve, reject) => {
@@ -25,8 +25,8 @@ class FigureView extends HTMLElement {
   #range = "";
   #fetchedAt = 0;
   #timer = 0;
-  #observer = new IntersectionObserver((entries) => this.#seen(entries[entries.length - 1].isIntersecting), { rootMargin: NEAR });
-  #listeners = { "theme-turned": () => this.#figure && this.#draw(), "study-changed": () => this.refresh(FRESH_MS) };
+  #observer = new IntersectionObserver((entries) => this.#seen(entries[entries.length - 1].isIntersecting), NEAR);
+  #listeners = { "theme-turned": () => this.#figure && this.show(this.#figure), "study-changed": () => this.refresh(FRESH_MS) };
 
   connectedCallback() {
     if (!this.firstChild) this.innerHTML = '<div class="plot"></div><p class="notes"></p>';
@@ -43,9 +43,8 @@ class FigureView extends HTMLElement {
   }
 
   attributeChangedCallback(/** @type {string} */ _name, /** @type {string | null} */ before) {
-    if (before === null) return;
     this.#etag = "";
-    this.refresh();
+    if (before !== null) this.refresh();
   }
 
   /** Fetches again what may have changed: soon where it is in view, else when it comes there. */
@@ -54,13 +53,6 @@ class FigureView extends HTMLElement {
     clearTimeout(this.#timer);
     const wait = everyMs && Math.max(0, this.#fetchedAt + everyMs - performance.now());
     if (this.#near) this.#timer = setTimeout(() => this.#load(), wait);
-  }
-
-  /** The address of the figure as it stands, with the zoomed range. */
-  get address() {
-    const url = new URL(this.getAttribute("src") ?? "", location.href);
-    for (const [name, value] of new URLSearchParams(this.#range)) url.searchParams.set(name, value);
-    return url;
   }
 
   #seen(/** @type {boolean} */ near) {
@@ -74,7 +66,9 @@ class FigureView extends HTMLElement {
     const { signal } = (this.#fetching = new AbortController());
     try {
       const headers = this.#etag ? { "If-None-Match": this.#etag } : undefined;
-      const answer = await fetch(this.address, { headers, signal });
+      const src = this.getAttribute("src") ?? "";
+      const url = this.#range ? `${src}${src.includes("?") ? "&" : "?"}${this.#range}` : src;
+      const answer = await fetch(url, { headers, signal });
       this.#fetchedAt = performance.now();
       if (answer.status === 304) return;
       const content = await answer.json();
@@ -89,12 +83,8 @@ class FigureView extends HTMLElement {
   /** Draws a figure, wherever it came from. */
   async show(/** @type {any} */ figure) {
     this.#figure = figure;
-    await this.#draw();
-  }
-
-  async #draw() {
     const Plotly = await plotly;
-    const { data, layout } = resolved(this.#figure);
+    const { data, layout } = resolved(figure);
     const plot = /** @type {any} */ (this.querySelector(".plot"));
     await Plotly.react(plot, data, layout, { responsive: true, displayModeBar: false, doubleClick: "reset" });
     if (!plot.dataset.bound) this.#bind(plot);
@@ -112,8 +102,8 @@ class FigureView extends HTMLElement {
   #bind(/** @type {any} */ plot) {
     plot.dataset.bound = "yes";
     plot.on("plotly_click", (/** @type {any} */ { points, event }) => {
-      const trial = trialOf(points[0]);
-      if (trial) window.open(`/trials/${trial}`, event.ctrlKey || event.metaKey ? "_blank" : "_self", "noopener");
+      const target = event.ctrlKey || event.metaKey ? "_blank" : "_self";
+      if (trialOf(points[0])) window.open(`/trials/${trialOf(points[0])}`, target, "noopener");
     });
     plot.on("plotly_hover", (/** @type {any} */ { points, event }) => showCard(trialOf(points[0]), event));
     plot.on("plotly_unhover", hideCard);
@@ -131,17 +121,14 @@ class FigureView extends HTMLElement {
     this.#timer = setTimeout(() => this.#load(), ZOOM_WAIT_MS);
   }
 
-  /** @param {"png" | "svg"} format */
-  async save(format) {
+  async save(/** @type {"png" | "svg"} */ format) {
     const filename = (this.getAttribute("aria-label") ?? "figure").replace(/[^\w.-]+/g, "_");
     const options = { format, filename, scale: format === "png" ? 2 : 1, width: 800, height: 500 };
     (await plotly).downloadImage(this.querySelector(".plot"), options);
   }
 }
 
-/** @param {any} point of Plotly's events; @returns {number | undefined} the id of its trial */
-function trialOf(point) {
-  return point.customdata?.[0] ?? point.data.meta?.trial;
-}
+/** The id of the trial that a mark stands for. */
+const trialOf = (/** @type {any} */ point) => point.customdata?.[0] ?? point.data.meta?.trial;
 
 customElements.define("figure-view", FigureView);

@@ -2,16 +2,13 @@
 
 /** @type {Record<string, () => unknown>} what a key does; false leaves the key to the browser */
 const ACTIONS = {
-  "/": () => {
-    const field = document.querySelector("input[type=search]");
-    return field instanceof HTMLInputElement && (field.focus(), field.select(), true);
-  },
+  "/": () => /** @type {HTMLInputElement | null} */ (document.querySelector("input[type=search]"))?.focus(),
   "?": () => /** @type {HTMLDialogElement} */ (document.getElementById("help")).showModal(),
   j: () => move(1),
   k: () => move(-1),
   Enter: () => {
-    const row = document.querySelector("tr.at[data-href]");
-    return row instanceof HTMLElement && document.activeElement === document.body && location.assign(row.dataset.href ?? "");
+    const row = document.activeElement === document.body && document.querySelector("tr.at[data-href]");
+    return row && location.assign(row.getAttribute("data-href") ?? "");
   },
 };
 
@@ -21,8 +18,7 @@ document.addEventListener("keydown", (event) => {
   if (ACTIONS[event.key]() !== false) event.preventDefault();
 });
 
-/** @param {number} by */
-function move(by) {
+function move(/** @type {number} */ by) {
   const rows = [...document.querySelectorAll("tr[data-href]")];
   const at = rows.findIndex((row) => row.classList.contains("at"));
   const next = rows[Math.min(Math.max(at + by, 0), rows.length - 1)];

@@ -2,10 +2,8 @@
 
 const EVERY_MS = 2_000;
 const KEPT_CHARACTERS = 400_000;
-const log = document.getElementById("log");
 
-/** @param {HTMLElement} log */
-async function follow(log) {
+async function follow(/** @type {HTMLElement} */ log) {
   if (document.hidden) return;
   const answer = await fetch(`/api/v1/trials/${log.dataset.trial}/log?after=${log.dataset.next}`);
   if (!answer.ok) return;
@@ -18,6 +16,7 @@ async function follow(log) {
   if (atEnd) log.scrollTop = log.scrollHeight;
 }
 
+const log = document.getElementById("log");
 if (log) {
   log.scrollTop = log.scrollHeight;
   if (log.hasAttribute("data-live")) setInterval(() => follow(log), EVERY_MS);

@@ -2,17 +2,14 @@
 
 const form = /** @type {HTMLFormElement} */ (document.getElementById("login"));
 const field = /** @type {HTMLInputElement} */ (form.elements.namedItem("code"));
-const error = /** @type {HTMLElement} */ (document.getElementById("error"));
 
 async function logIn() {
-  const answer = await fetch("/api/v1/login", {
-    method: "POST",
-    headers: { "Content-Type": "application/json" },
-    body: JSON.stringify({ code: field.value.trim() }),
-  });
+  const headers = { "Content-Type": "application/json" };
+  const body = JSON.stringify({ code: field.value.trim() });
+  const answer = await fetch("/api/v1/login", { method: "POST", headers, body });
   if (answer.ok) return location.replace(form.dataset.next ?? "/");
-  const problem = await answer.json().catch(() => ({}));
-  error.textContent = [problem.detail ?? "The login failed.", problem.remedy].filter(Boolean).join(" ");
+  const { detail, remedy } = await answer.json().catch(() => ({ detail: "The login failed." }));
+  document.getElementById("error")?.replaceChildren([detail, remedy].filter(Boolean).join(" "));
   field.select();
 }
 

@@ -27,37 +27,25 @@ const ACTIONS = {
   help: () => /** @type {HTMLDialogElement} */ (document.getElementById("help")).showModal(),
   png: (_, figure) => figure.save("png"),
   svg: (_, figure) => figure.save("svg"),
-  link: (button, figure) => copy(button, figure.address.href),
-  python: (button, figure) => copy(button, python(figure.address)),
-  copy: (button) => copy(button, button.dataset.copy ?? button.parentElement?.querySelector("pre")?.textContent ?? ""),
+  copy,
 };
 
-document.addEventListener("click", (event) => {
-  const target = event.target instanceof Element ? event.target : null;
-  const button = target?.closest("[data-action]");
+document.addEventListener("click", ({ target }) => {
+  const button = target instanceof Element && target.closest("[data-action]");
   if (button instanceof HTMLElement) {
     ACTIONS[button.dataset.action ?? ""](button, button.closest(".figure")?.querySelector("figure-view"));
   }
   for (const menu of document.querySelectorAll("details.menu[open]")) {
-    if (!menu.contains(target)) menu.removeAttribute("open");
+    menu.toggleAttribute("open", target instanceof Node && menu.contains(target));
   }
 });
 
-/** @param {HTMLElement} button @param {string} text */
-async function copy(button, text) {
-  await navigator.clipboard.writeText(text);
+/** @param {HTMLElement} button that says what to copy, or stands beside it */
+async function copy(button) {
+  await navigator.clipboard.writeText(button.dataset.copy ?? button.parentElement?.querySelector("pre")?.textContent ?? "");
   const before = button.textContent;
   button.textContent = "Copied";
   setTimeout(() => (button.textContent = before), 1_500);
-}
-
-/** @param {URL} url of a figure */
-function python(url) {
-  url.searchParams.set("theme", "light");
-  return `import os, httpx, plotly.io
-headers = {"Authorization": "Bearer " + os.environ["TUNEBOOK_TOKEN"]}
-figure = plotly.io.from_json(httpx.get(${JSON.stringify(url.href)}, headers=headers).text)
-figure.show()`;
 }
 
 tellTimes();

@@ -37,38 +37,34 @@ function replace(/** @type {HTMLElement | null} */ present, /** @type {Element} 
     });
     return;
   }
-  const at = document.activeElement;
-  const typed = present.contains(at) && at instanceof HTMLInputElement ? { id: at.id, value: at.value } : null;
+  const typed = /** @type {any} */ (present.contains(document.activeElement) ? document.activeElement : null);
   const row = present.querySelector("tr.at")?.getAttribute("data-href");
   present.replaceWith(document.adoptNode(fresh));
   if (row) fresh.querySelector(`tr[data-href="${CSS.escape(row)}"]`)?.classList.add("at");
-  const field = typed ? document.getElementById(typed.id) : null;
-  if (field instanceof HTMLInputElement && typed) {
-    field.value = typed.value;
-    field.focus();
-  }
+  const field = /** @type {any} */ (typed?.id ? document.getElementById(typed.id) : null);
+  if (field && "value" in field) field.value = typed.value;
+  field?.focus();
 }
 
 document.addEventListener("click", (event) => {
-  const link = event.target instanceof Element ? event.target.closest("a[data-swap]") : null;
+  const link = event.target instanceof Element && event.target.closest("a[data-swap]");
   if (!(link instanceof HTMLAnchorElement) || event.ctrlKey || event.metaKey || event.shiftKey) return;
   event.preventDefault();
   swapParts(link.href, "push");
 });
 
 let timer = 0;
-/** @param {Event} event in a form with the method get */
-function search(event, wait = 0) {
+function search(/** @type {Event} */ event, wait = 0) {
   const field = /** @type {any} */ (event.target);
   const form = field instanceof HTMLFormElement ? field : field.form;
   if (!form?.matches("[data-swap]")) return;
   event.preventDefault();
   clearTimeout(timer);
   timer = setTimeout(() => {
-    const pairs = [...new FormData(form)].filter(([, value]) => value).map(([name, value]) => [name, String(value)]);
-    swapParts(`${form.action}?${new URLSearchParams(pairs)}`, "replace");
+    const filled = /** @type {any} */ ([...new FormData(form)].filter(([, value]) => value));
+    swapParts(`${form.action}?${new URLSearchParams(filled)}`, "replace");
   }, wait);
 }
 document.addEventListener("input", (event) => search(event, 250));
-document.addEventListener("submit", search);
+document.addEventListener("submit", (event) => search(event));
 window.addEventListener("popstate", () => swapParts(location.href));

@@ -18,10 +18,7 @@ async function preview() {
   if (figure) await sampled.show(figure);
 }
 
-function later() {
-  clearTimeout(timer);
-  timer = setTimeout(preview, WAIT_MS);
-}
+const later = () => (clearTimeout(timer), (timer = setTimeout(preview, WAIT_MS)));
 
 /** Shows the fields that belong to the chosen type of a hyperparameter. */
 function fit(/** @type {any} */ row) {
@@ -32,22 +29,21 @@ function fit(/** @type {any} */ row) {
   }
 }
 
-form.addEventListener("input", later);
-form.addEventListener("change", (event) => {
+form.addEventListener("input", (event) => {
   const row = /** @type {Element} */ (event.target).closest(".parameter");
   if (row) fit(row);
   later();
 });
 form.addEventListener("click", (event) => {
   const button = /** @type {Element} */ (event.target).closest("button[data-row]");
-  if (button?.getAttribute("data-row") === "add") {
+  if (!button) return;
+  if (button.getAttribute("data-row") === "remove") button.closest(".parameter")?.remove();
+  else {
     const row = document.getElementById("parameter")?.innerHTML.replaceAll("space.ROW.", `space.${Date.now()}.`) ?? "";
     document.getElementById("space")?.insertAdjacentHTML("beforeend", row);
     fit(document.querySelector("#space > :last-child"));
-  } else {
-    button?.closest(".parameter")?.remove();
   }
-  if (button) later();
+  later();
 });
 
 document.querySelectorAll(".parameter").forEach(fit);

@@ -1,8 +1,7 @@
 /** The card beside a hovered mark: the trial's parameters, fetched once and kept until the study changes. */
 
 const WAIT_MS = 120;
-/** @type {Map<number, string>} */
-const cards = new Map();
+const cards = /** @type {Map<number, string>} */ (new Map());
 let timer = 0;
 let wanted = 0;
 
@@ -28,7 +27,7 @@ export function hideCard() {
 
 /** @param {string} content HTML of our own server @param {number} x @param {number} y */
 function place(content, x, y) {
-  document.getElementById("card")?.remove();
+  hideCard();
   const card = Object.assign(document.createElement("aside"), { id: "card", className: "card", innerHTML: content });
   document.body.append(card);
   const { width, height } = card.getBoundingClientRect();
