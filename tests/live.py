@@ -75,6 +75,7 @@ class Live:
     url: str
     api: Api
     """As the owner."""
+    token: str
     database_url: str
     data: Path
     """The data folder: checkpoints, and the folders of workers."""
@@ -105,17 +106,22 @@ class Live:
 
     def start_server(self) -> Process:
         server = self.start("server", "server")
-
-        def is_up() -> bool:
-            assert server.popen.poll() is None, server.log.read_text()
-            try:
-                self.api.get("/me")
-            except TunebookError:
-                return False
-            return True
-
-        until(is_up, f"the server answers; see {server.log}")
+        self._wait_for(server, self.api)
         return server
+
+    @contextlib.contextmanager
+    def replica(self) -> Iterator[tuple[Process, str]]:
+        """One more server on the same database, and its address: who speaks to it alone can be cut off."""
+        port = free_port()
+        server = self.start("replica", "server", "--no-migrate", "--port", str(port))
+        url = f"http://127.0.0.1:{port}"
+        try:
+            with contextlib.closing(Api(url, self.token)) as api:
+                self._wait_for(server, api)
+            yield server, url
+        finally:
+            server.stop()
+            self.processes.remove(server)
 
     @contextlib.contextmanager
     def worker(self, name: str = "", *, slots: int = 1, **environment: str) -> Iterator[Process]:
@@ -235,6 +241,17 @@ class Live:
             for step, value in zip(curve["steps"], curve["values"], strict=True)
         ]
 
+    def _wait_for(self, server: Process, api: Api) -> None:
+        def answers() -> bool:
+            assert server.popen.poll() is None, server.log.read_text()
+            try:
+                api.get("/me")
+            except TunebookError:
+                return False
+            return True
+
+        until(answers, f"{api.url} answers; see {server.log}")
+
     def _sees(self, name: str) -> bool:
         rows = self.api.get("/workers")["items"]
         return any(row.get("worker", row)["name"] == name for row in rows)
@@ -247,11 +264,12 @@ def tunebook(postgres: Postgres, data: Path) -> Iterator[Live]:
     with psycopg.connect(postgres.url("postgres"), autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name} TEMPLATE template".encode())
     database_url = postgres.url(name)
-    port = _free_port()
+    port = free_port()
     url = f"http://127.0.0.1:{port}"
     engine = connect(database_url)
-    api = Api(url, access.create_owner_token(engine, name="test"))
+    token = access.create_owner_token(engine, name="test")
     engine.dispose()
+    api = Api(url, token)
     environment = {
         "PATH": os.environ["PATH"],
         "HOME": str(data),
@@ -266,7 +284,7 @@ def tunebook(postgres: Postgres, data: Path) -> Iterator[Live]:
         "TUNEBOOK_SWEEP_SECONDS": str(SWEEP_SECONDS),
         "TUNEBOOK_HINT_AGAIN_SECONDS": "2",
     }
-    live = Live(url, api, database_url, data, environment)
+    live = Live(url, api, token, database_url, data, environment)
     try:
         live.start_server()
         live.start("control", "control")
@@ -277,7 +295,7 @@ def tunebook(postgres: Postgres, data: Path) -> Iterator[Live]:
         api.close()
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as chosen:
         chosen.bind(("127.0.0.1", 0))
         return int(chosen.getsockname()[1])

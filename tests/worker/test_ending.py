@@ -5,10 +5,12 @@ import time
 from pathlib import Path
 
 import psutil
+import pytest
 
 from tests.live import FENCE_SECONDS, LEASE_SECONDS, Live, Process, until
 from tunebook_worker.commands import ONE_WISH_SECONDS
 
+pytestmark = pytest.mark.faults
 WAIT = "import signal; signal.pause()"
 STUBBORN = """
 import os, signal

@@ -39,7 +39,7 @@ def make(broker_url: str, *, slots: int, take: Callable[[int], None]) -> Celery:
 
     @app.task(name=TASK, ignore_result=True)
     def trial(trial_id: Any) -> None:
-        if isinstance(trial_id, int) and 0 < trial_id <= MAX_TRIAL_ID:
+        if type(trial_id) is int and 0 < trial_id <= MAX_TRIAL_ID:
             take(trial_id)
 
     return app

@@ -1,0 +1,72 @@
+"""Hints are harmless: doubled, forged or senseless, they start nothing that the server did not give out."""
+
+import json
+import random
+from collections.abc import Iterator
+
+import pytest
+from celery import Celery
+
+import tunebook_broker  # noqa: F401 (registers the transport)
+from tests.live import Live
+
+SEED = 20261121
+ONE = """print('{"step": 1, "loss": 0.5}')"""
+
+
+@pytest.fixture
+def broker(live: Live) -> Iterator[Celery]:
+    app = Celery(broker=live.environment["TUNEBOOK_BROKER_URL"], set_as_current=False)
+    yield app
+    app.close()
+
+
+def test_every_trial_runs_once_however_often_it_is_hinted(live: Live, broker: Celery) -> None:
+    generator = random.Random(SEED)
+    with live.worker(slots=2) as worker:
+        study = live.study(live.script(ONE), trials=4, parallel=2)
+        known = [trial["id"] for trial in live.trials(study)]
+        hints = [*known * generator.randrange(1, 20), *(generator.randrange(10**6, 10**9) for _ in range(20))]
+        generator.shuffle(hints)
+        for trial in hints:
+            broker.send_task("tunebook.trial", args=[trial], queue="trials")
+        trials = live.ended(study, 4)
+        assert {trial["state"] for trial in trials} == {"completed"}
+        assert [len(live.attempts(trial["id"])) for trial in trials] == [1] * 4
+        assert worker.popen.poll() is None
+
+
+SENSELESS: list[tuple[str, list[object]]] = [
+    ("tunebook.trial", ["1; rm -rf /"]),
+    ("tunebook.trial", [-1]),
+    ("tunebook.trial", [2**63]),
+    ("tunebook.trial", [10**400]),
+    ("tunebook.trial", [{"trial_id": 1}]),
+    ("tunebook.trial", [1.5]),
+    ("tunebook.trial", [True]),
+    ("tunebook.trial", []),
+    ("os.system", ["true"]),
+    ("celery.chord_unlock", ["a", "b"]),
+]
+
+
+def test_senseless_messages_stop_nothing(live: Live, broker: Celery) -> None:
+    with live.worker() as worker:
+        for task, arguments in SENSELESS:
+            broker.send_task(task, args=arguments, queue="trials")
+        study = live.study(live.script(ONE))
+        (trial,) = live.ended(study)
+        assert trial["state"] == "completed"
+        assert worker.popen.poll() is None
+
+
+def test_the_workers_log_is_json_without_control_bytes(live: Live) -> None:
+    nasty = "import sys; print('\\x1b[31m\\r\\n\\x07', file=sys.stderr); sys.exit(1)"
+    with live.worker() as worker:
+        study = live.study(live.script(nasty), attempts=1)
+        live.ended(study)
+    content = worker.log.read_bytes()
+    assert worker.popen.returncode == 0
+    assert not [byte for byte in content if byte < 0x20 and byte != 0x0A]
+    events = [json.loads(line)["event"] for line in content.splitlines()]
+    assert {"registered", "claimed", "the attempt ended", "shutting down"} <= set(events)
