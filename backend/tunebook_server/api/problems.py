@@ -6,9 +6,11 @@ from typing import Any
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import iter_route_contexts
 from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import compile_path
 
 from tunebook_server.domain.errors import (
     Conflict,
@@ -166,9 +168,13 @@ def install(app: FastAPI) -> None:
         assert isinstance(error, TunebookError)
         return of_error(error)
 
-    async def refusal(_: Request, error: Exception) -> Response:
+    async def refusal(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        return of_refusal(error)
+        response = of_refusal(error)
+        if error.status_code == 405:
+            # Starlette names only the first route of this address.
+            response.headers["Allow"] = ", ".join(_methods(app, request.scope["path"]))
+        return response
 
     async def validation(_: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
@@ -177,6 +183,17 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(TunebookError, tunebook_error)
     app.add_exception_handler(HTTPException, refusal)
     app.add_exception_handler(RequestValidationError, validation)
+
+
+def _methods(app: FastAPI, path: str) -> list[str]:
+    return sorted(
+        {
+            method
+            for route in iter_route_contexts(app.routes)
+            if compile_path(route.path or "")[0].fullmatch(path)
+            for method in route.methods or ()
+        }
+    )
 
 
 def _path(place: Sequence[str | int]) -> str:

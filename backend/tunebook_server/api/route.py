@@ -19,6 +19,7 @@ from tunebook_server.services.idempotency import KEY_LONGEST, Answer, Once
 
 KEY_HEADER = "Idempotency-Key"
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+SMALL_BYTES = 64 << 10
 FIELDS_MOST = 100
 """Of a body. Pydantic collects a fault for every unknown one: millions of them would cost gigabytes."""
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
@@ -69,9 +70,15 @@ class Route(APIRoute):
     def get_route_handler(self) -> Handler:
         inner = super().get_route_handler()
         takes_keys = not getattr(self.endpoint, "answers_secret", False)
+        is_open = any(not policy.kinds for policy in access.policies_of(self.dependant))
 
         async def handle(request: Request) -> Response:
             request = JsonRequest(request.scope, request.receive)
+            if _is_large(request):
+                # Parsing is not free: a stranger's large body is never looked at.
+                if is_open:
+                    raise Refused(413, "too_large", f"Here a body may have at most {SMALL_BYTES} bytes.")
+                await run_in_threadpool(access.recognise, request)
             key = request.headers.get(KEY_HEADER) if request.method not in SAFE else None
             if key is None:
                 return await inner(request)
@@ -86,6 +93,13 @@ class Route(APIRoute):
             return await _once(inner, request, key)
 
         return handle
+
+
+def _is_large(request: Request) -> bool:
+    if request.method in SAFE:
+        return False
+    declared = request.headers.get("content-length", "0")
+    return "transfer-encoding" in request.headers or int(declared) > SMALL_BYTES
 
 
 def answers_secret(endpoint: Callable[..., Any]) -> Callable[..., Any]:

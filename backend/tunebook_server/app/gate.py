@@ -78,7 +78,9 @@ class Gate:
 
 
 def _same_origin(origin: str, scheme: str, host: str, public_origin: str) -> bool:
-    return origin == public_origin or _bare(origin, scheme) == _bare(f"{scheme}://{host}", scheme)
+    return (origin != "" and origin == public_origin) or _bare(origin, scheme) == _bare(
+        f"{scheme}://{host}", scheme
+    )
 
 
 def _bare(origin: str, scheme: str) -> str:
