@@ -6,8 +6,8 @@ Inside a job that a worker started:
     model = build(trial.parameters["learning_rate"])
     trial.report(step, {"train/loss": loss, "valid/error": error})
 
-In a loop of one's own: `tunebook.Client().study("name").ask()`. Importing this costs a few milliseconds and
-loads nothing heavy; the HTTP library comes with the first request.
+In a loop of one's own: `tunebook.Client().study("name").ask()`. Importing this loads the standard library
+alone; the HTTP library comes with the first request, and never in a launched job.
 """
 
 from typing import TYPE_CHECKING

@@ -12,6 +12,7 @@ import atexit
 import hashlib
 import os
 import socket
+import threading
 import time
 import uuid
 from collections.abc import Iterator, Mapping
@@ -103,6 +104,7 @@ class Study:
         self.id: int = document["id"]
         self.name: str = document["name"]
         self._held: dict[str, AskedTrial] = {}
+        self._lock = threading.Lock()
 
     def ask(self, *, client_id: str | None = None, patience_seconds: float = 300.0) -> AskedTrial | None:
         """The next trial, or None when the study has no more to give.
@@ -110,19 +112,20 @@ class Study:
         A process that was restarted and asks with the `client_id` it had before gets its own running trial
         back. Waits up to `patience_seconds` for a server that is away, then raises Unreachable.
         """
-        name = client_id or self._free_name()
-        asked = {"client_id": name, "count": 1, "host": socket.gethostname()}
-        try:
-            answer = patiently(
-                lambda: self._client.api.post(f"/studies/{self.id}/trials:ask", asked),
-                patience_seconds=patience_seconds,
-            )
-        except Conflict:
-            return None  # paused or finished
-        if not answer["trials"]:
-            return None
-        self._held[name] = self._client.hold(answer["trials"][0])
-        return self._held[name]
+        with self._lock:
+            name = client_id or self._free_name()
+            asked = {"client_id": name, "count": 1, "host": socket.gethostname()}
+            try:
+                answer = patiently(
+                    lambda: self._client.api.post(f"/studies/{self.id}/trials:ask", asked),
+                    patience_seconds=patience_seconds,
+                )
+            except Conflict:
+                return None  # paused or finished
+            if not answer["trials"]:
+                return None
+            self._held[name] = self._client.hold(answer["trials"][0])
+            return self._held[name]
 
     def trials(self) -> Iterator[AskedTrial]:
         """Trials one after another until the budget is used up; each is finished before the next is asked."""

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,20 @@ def test_a_loop_uses_the_budget_up(live: Live, client: Client, study: Study) -> 
     until(lambda: live.api.get(f"/studies/{study.id}")["state"] == "finished", "the study is finished")
     best = min(ended, key=lambda t: t["objective"])
     assert live.api.get(f"/studies/{study.id}")["best_trial_id"] == best["id"]
+
+
+def test_threads_of_one_process_ask_for_trials_of_their_own(live: Live, study: Study) -> None:
+    def work() -> int:
+        trial = study.ask()
+        assert trial is not None
+        with trial:
+            trial.report(0, {"valid/loss": 1.0})
+        return trial.id
+
+    with ThreadPoolExecutor(4) as pool:
+        asked = [future.result() for future in [pool.submit(work) for _ in range(4)]]
+    assert len(set(asked)) == 4
+    assert [t["state"] for t in live.trials(study.id)] == ["completed"] * 4
 
 
 def test_non_finite_values_arrive_as_they_are(live: Live, study: Study) -> None:
