@@ -358,11 +358,32 @@ CREATE TABLE broker_bindings (
 );
 """
 
-TABLES = (
-    "broker_bindings broker_messages audit idempotency_keys tokens log_chunks metric_chunks curves "
-    "metric_batches metrics checkpoints attempts trials workers study_counts search_spaces studies "
-    "job_templates projects login_attempts sessions login_codes users server"
-).split()
+TABLES = [
+    "broker_bindings",
+    "broker_messages",
+    "audit",
+    "idempotency_keys",
+    "tokens",
+    "log_chunks",
+    "metric_chunks",
+    "curves",
+    "metric_batches",
+    "metrics",
+    "checkpoints",
+    "attempts",
+    "trials",
+    "workers",
+    "study_counts",
+    "search_spaces",
+    "studies",
+    "job_templates",
+    "projects",
+    "login_attempts",
+    "sessions",
+    "login_codes",
+    "users",
+    "server",
+]
 
 
 def upgrade() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, func, select, true, update
+from sqlalchemy import ColumnElement, Row, Select, func, literal_column, select, true, update
 
 from tunebook_server.domain.lifecycle import Ending
 from tunebook_server.domain.trial import Trial, TrialState
@@ -14,6 +14,9 @@ from tunebook_server.storage.engine import Connection
 trials = tables.trials
 COLUMNS = tuple(trials.c[field.name] for field in fields(Trial))
 HELD = ("claimed", "running")
+# Written out, not bound: a plan made once for every value could not use the indexes on these states alone.
+_QUEUED = trials.c.state == literal_column("'queued'")
+_HELD = trials.c.state.in_([literal_column("'claimed'"), literal_column("'running'")])
 
 
 def add(
@@ -62,7 +65,7 @@ def claim(
     """
     statement = (
         update(trials)
-        .where(trials.c.id == trial_id, trials.c.state == "queued")
+        .where(trials.c.id == trial_id, _QUEUED)
         .values(
             state="running" if started else "claimed",
             epoch=trials.c.epoch + 1,
@@ -90,7 +93,7 @@ def beat(connection: Connection, trial_id: int, epoch: int, *, lease_seconds: fl
     """Renews the lease of this epoch; None when it does not hold the trial."""
     statement = (
         update(trials)
-        .where(trials.c.id == trial_id, trials.c.epoch == epoch, trials.c.state.in_(HELD))
+        .where(trials.c.id == trial_id, trials.c.epoch == epoch, _HELD)
         .values(lease_expires_at=lease(lease_seconds))
         .returning(*COLUMNS)
     )
@@ -142,14 +145,12 @@ def change(connection: Connection, trial_id: int, changes: Mapping[str, object])
 
 
 def held_by_client(connection: Connection, study_id: int, client_ids: Sequence[str]) -> list[Trial]:
-    query = select(*COLUMNS).where(
-        trials.c.study_id == study_id, trials.c.client_id.in_(client_ids), trials.c.state.in_(HELD)
-    )
+    query = select(*COLUMNS).where(trials.c.study_id == study_id, trials.c.client_id.in_(client_ids), _HELD)
     return [read(row) for row in connection.execute(query.order_by(trials.c.number))]
 
 
 def held_by_workers(connection: Connection, worker_ids: Sequence[int]) -> dict[int, list[Trial]]:
-    query = select(*COLUMNS).where(trials.c.worker_id.in_(worker_ids), trials.c.state.in_(HELD))
+    query = select(*COLUMNS).where(trials.c.worker_id.in_(worker_ids), _HELD)
     found: dict[int, list[Trial]] = {worker_id: [] for worker_id in worker_ids}
     for row in connection.execute(query.order_by(trials.c.id)):
         found[row.worker_id].append(read(row))
@@ -160,7 +161,7 @@ def take_queued(connection: Connection, study_id: int, limit: int) -> list[int]:
     """Queued trials in order of their numbers, locked; those that others are taking are left out."""
     query = (
         select(trials.c.id)
-        .where(trials.c.study_id == study_id, trials.c.state == "queued")
+        .where(trials.c.study_id == study_id, _QUEUED)
         .order_by(trials.c.number)
         .limit(limit)
         .with_for_update(key_share=True, skip_locked=True)
@@ -197,7 +198,7 @@ def stamp_hints(
     )
     waiting = (
         select(trials.c.id, trials.c.hinted_at)
-        .where(trials.c.study_id == studies.id, trials.c.state == "queued")
+        .where(trials.c.study_id == studies.id, _QUEUED)
         .order_by(trials.c.number)
         .limit(func.least(func.greatest(studies.parallel - taken.c.trials, 0), limit))
         .lateral("waiting")
@@ -219,7 +220,7 @@ def _stamp(connection: Connection, due: Select[tuple[int]]) -> list[int]:
     # SKIP LOCKED: whoever holds a queued trial is taking it, and needs no hint.
     locked = (
         select(trials.c.id)
-        .where(trials.c.id.in_(due), trials.c.state == "queued")
+        .where(trials.c.id.in_(due), _QUEUED)
         .with_for_update(key_share=True, skip_locked=True)
         .cte("locked")
     )
@@ -241,9 +242,7 @@ def stamp(connection: Connection, trial_ids: Sequence[int]) -> None:
 
 def forget_hint(connection: Connection, trial_id: int) -> None:
     """The hint reached nobody who could use it: send another as soon as there is a place."""
-    statement = (
-        update(trials).where(trials.c.id == trial_id, trials.c.state == "queued").values(hinted_at=None)
-    )
+    statement = update(trials).where(trials.c.id == trial_id, _QUEUED).values(hinted_at=None)
     connection.execute(statement)
 
 
