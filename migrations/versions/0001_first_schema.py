@@ -262,8 +262,8 @@ CREATE TABLE curves (
 ) WITH (fillfactor = 70);
 -- On a column that rarely changes, and with room on the page: a report then updates no index.
 CREATE INDEX curves_loose ON curves (trial_id) WHERE loose;
--- level 0 holds every point, written by reports and joined by compaction; level 1 one of 16, each further level
--- one of 8 of those below, among them every extreme. `points` counts what a chunk stands for.
+-- level 0 holds every point, written by reports and joined by compaction; level 1 one of 16, each further
+-- level one of 8 of those below, among them every extreme. `points` counts what a chunk stands for.
 CREATE TABLE metric_chunks (
     trial_id bigint NOT NULL,
     metric_id integer NOT NULL,

@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 from sqlalchemy import Engine
 
+from tests import chromium
 from tests.live import Live, tunebook
 from tunebook_server.embedded.postgres import Postgres
 from tunebook_server.storage.engine import connect
@@ -27,10 +28,4 @@ def database(live: Live) -> Iterator[Engine]:
 
 @pytest.fixture
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        b = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium",
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-        )
-        yield b
-        b.close()
+    yield from chromium.launched()

@@ -102,5 +102,6 @@ def points(traces: list[dict[str, Any]]) -> set[tuple[float, float]]:
 
 def numbers(column: Any) -> list[float]:
     if isinstance(column, dict):
-        return np.frombuffer(base64.b64decode(column["bdata"]), dtype=f"<{column['dtype']}").tolist()
+        array = np.frombuffer(base64.b64decode(column["bdata"]), dtype=f"<{column['dtype']}")
+        return [float(value) for value in array]
     return [value for value in column if isinstance(value, int | float)]

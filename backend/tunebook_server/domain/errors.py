@@ -41,7 +41,9 @@ class Invalid(TunebookError):
 
     code = "invalid"
 
-    def __init__(self, message: str, *, field: str = "", remedy: str = "", faults: tuple[Fault, ...] = ()) -> None:
+    def __init__(
+        self, message: str, *, field: str = "", remedy: str = "", faults: tuple[Fault, ...] = ()
+    ) -> None:
         super().__init__(message, field=field, remedy=remedy)
         self.faults = faults or (Fault(field, message, remedy),)
 

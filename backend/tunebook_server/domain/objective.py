@@ -23,7 +23,9 @@ class Objective:
     def __post_init__(self) -> None:
         if self.direction not in ("minimize", "maximize"):
             raise Invalid(
-                f"direction is {self.direction!r}", field="objective.direction", remedy="Use minimize or maximize."
+                f"direction is {self.direction!r}",
+                field="objective.direction",
+                remedy="Use minimize or maximize.",
             )
         if self.evaluation not in ("best", "last"):
             raise Invalid(
