@@ -52,7 +52,8 @@ def ask(
     """`count` running trials for a loop of one's own, fewer at the end of the study.
 
     A client that asks again gets the trials that it holds already, with new tokens for the same epochs; then
-    queued trials, lowest number first; then new ones from the sampler.
+    queued trials, lowest number first; then new ones from the sampler. The study's `parallel` binds workers
+    alone: a loop knows what it can run.
     """
     name_text(client_id, field="client_id", limit=CLIENT_LONGEST)
     whole_number(count, field="count", low=1, high=ASK_MOST)
