@@ -2,14 +2,14 @@
 
     python -m benchmarks.ingest [--clients 1 4] [--series 1 10 1000] [--seconds 5] [--mlflow-python PATH]
 
-Real server processes on an embedded Postgres take batches of 1,000 points over HTTP, kept-alive connections,
-bodies made beforehand. Prints one JSON line per result: points per second as the clients see them, and CPU
+Real server processes on an embedded Postgres take batches of 1,000 points over kept-alive HTTP connections.
+Prints one JSON line per result: points per second as the clients see them, and CPU
 microseconds per point of the server's and the database's processes together (not of the clients). `series` is
 how many metrics share a batch: 1 × 1,000 steps, 10 × 100, 1,000 × 1.
 
 The peer is MLflow's log-batch, with its default store and on the same Postgres, where MLflow is installed:
 
-    uv venv /tmp/mlflow && uv pip install --python /tmp/mlflow/bin/python 'mlflow>=3' psycopg2-binary
+    uv venv /tmp/mlflow && uv pip install --python /tmp/mlflow/bin/python 'mlflow>=3' 'psycopg[binary]'
     python -m benchmarks.ingest --mlflow-python /tmp/mlflow/bin/python
 
 or `uv pip install 'tunebook[bench]'` into this environment. Without MLflow the peer is an INSERT of one row a

@@ -5,6 +5,7 @@ import http.client
 import itertools
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -128,19 +129,17 @@ def running(
             env={**os.environ, **environment},
             start_new_session=True,
         )
-    process = psutil.Process(started.pid)
     try:
         end = time.monotonic() + START_SECONDS
         while not answers(port, health):
             if started.poll() is not None or time.monotonic() > end:
                 raise RuntimeError(f"{argv[0]} did not start:\n{log.read_text()[-2000:]}")
             time.sleep(0.1)
-        yield process
+        yield psutil.Process(started.pid)
     finally:
-        for member in [*process.children(recursive=True), process]:
-            member.terminate()
-        psutil.wait_procs([process], timeout=15)
-        started.wait(15)
+        if started.poll() is None:
+            os.killpg(started.pid, signal.SIGTERM)
+            started.wait(15)
 
 
 def answers(port: int, path: str) -> bool:

@@ -8,6 +8,7 @@ own_trial              the token of the very trial in the path
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, TypeVar
 
 from fastapi import Depends, Request
@@ -122,10 +123,17 @@ def own_trial(request: Request, trial_id: Id) -> Principal:
     return principal
 
 
+@_policy("trial")
+async def own_trial_here(request: Request, trial_id: Id) -> Callable[[], Principal]:
+    """`own_trial`, for the endpoint to call first of all: it saves every report a change of threads."""
+    return partial(own_trial, request, trial_id)
+
+
 Database = Annotated[Engine, Depends(engine_of)]
 Open = Depends(anyone)
 Anybody = Annotated[Principal, Depends(anybody)]
 Reader = Annotated[Principal, Depends(person("study:read"))]
 Writer = Annotated[Principal, Depends(person("study:write"))]
 Reporter = Annotated[Principal, Depends(own_trial)]
+ReporterHere = Annotated[Callable[[], Principal], Depends(own_trial_here)]
 WorkerItself = Annotated[Principal, Depends(worker)]

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
-from tunebook_server.api.access import Database, Reader, Reporter
+from tunebook_server.api.access import Database, Reader, ReporterHere
 from tunebook_server.api.problems import Refused
 from tunebook_server.api.route import Route, not_json
 from tunebook_server.api.schemas import INT64_MOST, Id, Name
@@ -55,9 +55,10 @@ async def raw_body(request: Request) -> bytes:
     },
 )
 def report(
-    trial_id: Id, principal: Reporter, engine: Database, body: Annotated[bytes, Depends(raw_body)]
+    trial_id: Id, reporter: ReporterHere, engine: Database, body: Annotated[bytes, Depends(raw_body)]
 ) -> Response:
     """Report a batch of points; the same batch again changes nothing. 409 fenced: another attempt goes on."""
+    principal = reporter()
     batch = parse(body)
     principal.require_epoch(batch["epoch"])
     series = arrays(batch["series"])

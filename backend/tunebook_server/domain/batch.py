@@ -91,22 +91,26 @@ def _faults(series: Series) -> list[Fault]:
     if points > MAX_POINTS:
         return [Fault("series", f"{points} points", f"Send at most {MAX_POINTS} points a batch.")]
     return [
-        fault for name, (steps, values) in series.items() for fault in _series_faults(name, steps, values)
+        _fault(name, steps, values)
+        for name, (steps, values) in series.items()
+        if not _is_name(name) or not 0 < len(steps) == len(values) or steps.min() < 0
     ]
 
 
-def _series_faults(name: str, steps: Steps, values: Values) -> list[Fault]:
+def _is_name(name: str) -> bool:
+    return 1 <= len(name) <= MAX_NAME_CHARACTERS and name.isprintable()
+
+
+def _fault(name: str, steps: Steps, values: Values) -> Fault:
     shown = f"series.{name[:60]!a}"
-    if not name.isprintable() or not 1 <= len(name) <= MAX_NAME_CHARACTERS:
+    if not _is_name(name):
         remedy = f"Use 1 to {MAX_NAME_CHARACTERS} printable characters."
-        return [Fault(shown, f"{name[:60]!a} is no name for a metric", remedy)]
+        return Fault(shown, f"{name[:60]!a} is no name for a metric", remedy)
     if len(steps) != len(values):
-        return [Fault(shown, f"{len(steps)} steps, {len(values)} values", "Send one value for every step.")]
+        return Fault(shown, f"{len(steps)} steps, {len(values)} values", "Send one value for every step.")
     if not len(steps):
-        return [Fault(shown, "no points", "Leave the series out.")]
-    if steps.min() < 0:
-        return [Fault(shown, f"step {steps.min()} is negative", "Count steps from 0.")]
-    return []
+        return Fault(shown, "no points", "Leave the series out.")
+    return Fault(shown, f"step {steps.min()} is negative", "Count steps from 0.")
 
 
 def _sorted(steps: Steps, values: Values, owner: NDArray[np.intp]) -> tuple[Steps, Values, NDArray[np.intp]]:

@@ -56,20 +56,20 @@ class _Array(Dumper):
 
 
 class _NumberArray(_Array):
-    dtype: ClassVar[str]
+    cell: ClassVar[np.dtype[np.void]]
 
     def dump(self, obj: Any) -> bytes:
-        cells = np.empty(len(obj.column), dtype=[("length", ">i4"), ("value", self.dtype)])
+        cells = np.empty(len(obj.column), dtype=self.cell)
         cells["length"], cells["value"] = 8, obj.column
         return self._header(len(cells)) + cells.tobytes()
 
 
 class IntegersDumper(_NumberArray):
-    oid, element_oid, dtype = 1016, 20, ">i8"
+    oid, element_oid, cell = 1016, 20, np.dtype([("length", ">i4"), ("value", ">i8")])
 
 
 class DoublesDumper(_NumberArray):
-    oid, element_oid, dtype = 1022, 701, ">f8"
+    oid, element_oid, cell = 1022, 701, np.dtype([("length", ">i4"), ("value", ">f8")])
 
 
 class BlobsDumper(_Array):
