@@ -1,11 +1,13 @@
 """The Celery side: one task, whose message is only a hint that a trial may be claimed."""
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 from celery import Celery
+from celery.exceptions import SecurityWarning
 
-import tunebook_broker  # noqa: F401  registers its transport with kombu
+from tunebook_broker.prompt import be_prompt  # importing it registers the transport with kombu
 
 TASK = "tunebook.trial"
 QUEUE = "trials"
@@ -36,6 +38,7 @@ def make(broker_url: str, *, slots: int, take: Callable[[int], None]) -> Celery:
         broker_connection_max_retries=None,
         enable_utc=True,
     )
+    be_prompt(app)
 
     @app.task(name=TASK, ignore_result=True)
     def trial(trial_id: Any) -> None:
@@ -47,6 +50,8 @@ def make(broker_url: str, *, slots: int, take: Callable[[int], None]) -> Celery:
 
 def worker(app: Celery, name: str) -> Any:
     """The Celery worker of this process; `start()` blocks."""
+    # It warns of root for the sake of pickled messages, which are not accepted here.
+    warnings.filterwarnings("ignore", category=SecurityWarning)
     return app.Worker(
         hostname=f"tunebook@{name}",
         queues=[QUEUE],

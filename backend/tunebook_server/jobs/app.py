@@ -8,6 +8,7 @@ from typing import Any
 from celery import Celery
 from celery.exceptions import SecurityWarning
 
+from tunebook_broker.prompt import be_prompt
 from tunebook_server import broker
 from tunebook_server.domain.errors import NotFound
 from tunebook_server.jobs.sweep import Sweep
@@ -25,6 +26,7 @@ def engine() -> Engine:
 
 def control_app(configuration: Settings) -> Celery:
     app = broker.queue_app(configuration)
+    be_prompt(app)
 
     @app.task(name=broker.WAKE_TASK, ignore_result=True)
     def wake_study(study_id: int) -> None:
