@@ -1,6 +1,7 @@
 """One server, one Chromium and four studies (0, 1, 48 and 10,000 trials) for all tests of the pages."""
 
 from collections.abc import Callable, Iterator
+from typing import Literal
 
 import psycopg
 import pytest
@@ -40,7 +41,7 @@ def visit(site: Site, browser: Browser) -> Iterator[Callable[..., Visit]]:
     visits: list[Visit] = []
 
     def start(*, width: int = 1280, dark: bool = False, login: bool = True) -> Visit:
-        scheme = "dark" if dark else "light"
+        scheme: Literal["dark", "light"] = "dark" if dark else "light"
         context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
         contexts.append(context)
         if login:

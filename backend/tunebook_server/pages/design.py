@@ -1,6 +1,8 @@
 """A study design as people write it: a TOML text or the fields of the form, and from one to the other."""
 
 import json
+import math
+import re
 import tomllib
 from collections.abc import Mapping
 from typing import Any
@@ -15,6 +17,8 @@ _BY_TYPE = {
     "boolean": (),
     "fixed": ("value",),
 }
+
+_WORD = re.compile(r'\s*"(?:[^"\\]|\\.)*"\s*(?=,|$)|[^,]+')
 
 Row = dict[str, str]
 
@@ -107,15 +111,13 @@ def _parameter(row: Row) -> dict[str, Any]:
     for field in _BY_TYPE.get(kind, ()):
         text = row.get(field, "")
         if field == "choices":
-            entry[field] = [_value(word.strip()) for word in text.split(",") if word.strip()]
+            entry[field] = _values(text)
         elif text:
             entry[field] = text if field == "scale" else _value(text)
     if kind != "fixed" and row.get("role"):
         entry["role"] = row["role"]
     if row.get("parent"):
-        entry["when"] = {
-            row["parent"]: [_value(word.strip()) for word in row.get("values", "").split(",") if word.strip()]
-        }
+        entry["when"] = {row["parent"]: _values(row.get("values", ""))}
     return entry
 
 
@@ -131,20 +133,29 @@ def _row(entry: Mapping[str, Any]) -> Row:
     return row
 
 
+def _values(text: str) -> list[Any]:
+    """Between commas; a text that holds commas stands in quotes."""
+    return [_value(word.strip()) for word in _WORD.findall(text) if word.strip()]
+
+
 def _value(text: str) -> Any:
     """A number, true, false or an object where the text is one, else the text: `64`, `1e-4`, `adam`."""
     try:
-        return json.loads(text)
+        return json.loads(text, parse_constant=str)
     except (ValueError, RecursionError):
         pass
     try:
-        return float(text)
+        number = float(text)
     except ValueError:
         return text
+    return number if math.isfinite(number) else text
 
 
 def _text(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+    """What `_value` reads back as the same."""
+    if isinstance(value, str) and _values(value) == [value] and value == value.strip():
+        return value
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _toml(value: object) -> str:

@@ -1,0 +1,191 @@
+"""Pages over HTTP: who sees them, what they answer when nothing changed, and what forms do."""
+
+import re
+from urllib.parse import urlencode
+
+import httpx
+
+from tests.api.site import DESIGN, Site, World
+from tunebook_server.domain.trial import TrialState
+from tunebook_server.services import metrics, projects, studies, trials
+
+PAGES = (
+    "/",
+    "/projects/{project}",
+    "/projects/{project}/studies/new",
+    "/studies/{study}",
+    "/trials/{trial}",
+    "/workers",
+)
+
+
+def paths(world: World) -> list[str]:
+    return [page.format(project=world.project, study=world.study, trial=world.trial) for page in PAGES]
+
+
+def browse(site: Site, path: str, **headers: str) -> httpx.Response:
+    return site.get(path, by=None, headers={**site.session(), **headers})
+
+
+def send(site: Site, path: str, **fields: str) -> httpx.Response:
+    kind = {"Content-Type": "application/x-www-form-urlencoded"}
+    return site.request(
+        "POST", path, by=None, headers={**site.session(), **kind}, content=urlencode(fields).encode()
+    )
+
+
+def test_every_page_renders_for_a_person(site: Site, world: World) -> None:
+    for path in paths(world):
+        answer = browse(site, path)
+        assert answer.status_code == 200, path
+        assert answer.headers["content-type"] == "text/html; charset=utf-8"
+        assert answer.headers["cache-control"] == "no-store"
+        assert "<h1" in answer.text
+
+
+def test_a_stranger_is_sent_to_the_login_and_back(site: Site, world: World) -> None:
+    answer = site.get(f"/studies/{world.study}?sort=number&state=failed", by=None)
+    assert answer.status_code == 303
+    assert (
+        answer.headers["location"]
+        == f"/login?next=%2Fstudies%2F{world.study}%3Fsort%3Dnumber%26state%3Dfailed"
+    )
+
+
+def test_tokens_of_machines_open_no_page(site: Site, world: World) -> None:
+    for by in ("worker", "trial"):
+        for path in paths(world):
+            assert site.get(path, by=by).status_code == 403, (by, path)
+
+
+def test_parts_come_without_the_page_around_them_and_only_once(site: Site, world: World) -> None:
+    path = f"/studies/{world.study}?sort=number"
+    answer = browse(site, path, **{"X-Parts": "yes"})
+    assert "<nav" not in answer.text
+    assert set(re.findall(r'id="([a-z-]+)" data-part', answer.text)) >= {"head", "axes-figures", "trials"}
+    etag = answer.headers["etag"]
+    assert browse(site, path, **{"X-Parts": "yes", "If-None-Match": etag}).status_code == 304
+    assert (
+        browse(site, f"{path}&state=failed", **{"X-Parts": "yes", "If-None-Match": etag}).status_code == 200
+    )
+    trials.edit_note(site.engine, trial_id=world.trial, note="seen", actor="user:x")
+    assert browse(site, path, **{"X-Parts": "yes", "If-None-Match": etag}).status_code == 200
+
+
+def test_what_is_not_there_is_a_page_that_says_so(site: Site, world: World) -> None:
+    for path in (
+        "/studies/99999",
+        "/trials/99999",
+        "/projects/99999",
+        "/projects/x",
+        "/studies/-1",
+        f"/studies/{2**70}",
+    ):
+        answer = browse(site, path)
+        assert answer.status_code == 404, path
+        assert "All projects" in answer.text
+
+
+def test_a_wrong_word_in_the_address_is_named(site: Site, world: World) -> None:
+    for query in ("sort=wrong", "state=wrong", "cursor=wrong", "only.wrong=x"):
+        answer = browse(site, f"/studies/{world.study}?{query}")
+        assert answer.status_code == 422, query
+        assert "rong" in answer.text or "cursor" in answer.text
+
+
+def test_forms_change_things_once_and_send_back(site: Site, world: World) -> None:
+    assert (
+        send(site, f"/studies/{world.study}/state", state="paused").headers["location"]
+        == f"/studies/{world.study}"
+    )
+    assert studies.get(site.engine, study_id=world.study).state == "paused"
+    assert send(site, f"/studies/{world.study}/state", state="asleep").status_code == 422
+    send(site, f"/trials/{world.trial}/note", note="a\r\nb")
+    assert trials.get(site.engine, trial_id=world.trial).note == "a\nb"
+    send(site, f"/trials/{world.queued}/cancel")
+    assert trials.get(site.engine, trial_id=world.queued).state is TrialState.STOPPED
+    assert send(site, f"/trials/{world.queued}/retry").status_code == 409
+    send(site, f"/projects/{world.project}", goal="better")
+    assert projects.get(site.engine, project_id=world.project).goal == "better"
+    made = send(site, "/projects", name="vision", goal="")
+    assert browse(site, made.headers["location"]).status_code == 200
+    assert send(site, "/projects", name="vision").status_code == 409
+
+
+def test_an_edit_of_an_old_revision_is_refused(site: Site, world: World) -> None:
+    old = str(projects.get(site.engine, project_id=world.project).revision)
+    assert send(site, f"/projects/{world.project}", note="first", revision=old).status_code == 303
+    assert send(site, f"/projects/{world.project}", note="second", revision=old).status_code == 412
+    assert projects.get(site.engine, project_id=world.project).note == "first"
+
+
+def test_a_study_is_made_from_a_form(site: Site, world: World) -> None:
+    fields = {
+        "mode": "form",
+        "name": "lr",
+        "objective.metric": "valid/loss",
+        "budget.trials": "5",
+        "space.7.name": "lr",
+        "space.7.type": "float",
+        "space.7.low": "1e-4",
+        "space.7.high": "1",
+        "space.7.scale": "log",
+    }
+    made = send(site, f"/projects/{world.project}/studies/new", **fields)
+    assert made.status_code == 303
+    study = studies.get(site.engine, study_id=int(made.headers["location"].rpartition("/")[2]))
+    assert (study.budget, study.space.keys) == (5, ("lr",))
+    refused = send(site, f"/projects/{world.project}/studies/new", **{**fields, "space.7.low": "x"})
+    assert refused.status_code == 422
+    assert "space.0.low" in refused.text
+    assert 'value="valid/loss"' in refused.text
+
+
+def test_a_preview_names_faults_or_shows_a_figure(site: Site, world: World) -> None:
+    path = f"/projects/{world.project}/studies/preview"
+    empty = send(site, path, mode="form").json()
+    assert empty["figure"] is None
+    assert "name" in empty["html"]
+    head = 'name = "x"\nobjective = { metric = "m" }\nbudget = { trials = 9 }'
+    toml = f'{head}\n[[space]]\nname = "b"\ntype = "boolean"'
+    good = send(site, path, mode="toml", toml=toml).json()
+    assert len(good["figure"]["data"]) == 1
+    assert "9 of 9 trials" in good["html"]
+
+
+def test_bodies_that_are_no_form_are_refused(site: Site, world: World) -> None:
+    for content in (b"\xff\xfe=%ff", b"&".join(b"a=1" for _ in range(6_000)), b"note=%00"):
+        kind = {"Content-Type": "application/x-www-form-urlencoded", **site.session()}
+        answer = site.request("POST", f"/trials/{world.trial}/note", by=None, headers=kind, content=content)
+        assert answer.status_code == 422, content[:20]
+
+
+def test_a_form_of_another_site_is_refused(site: Site, world: World) -> None:
+    headers = {
+        **site.session(),
+        "Sec-Fetch-Site": "cross-site",
+        "Content-Type": "application/x-www-form-urlencoded",
+    }
+    answer = site.request(
+        "POST", f"/studies/{world.study}/state", by=None, headers=headers, content=b"state=paused"
+    )
+    assert answer.status_code == 403
+    assert studies.get(site.engine, study_id=world.study).state == "running"
+
+
+def test_a_reported_point_changes_the_trials_page(site: Site, world: World) -> None:
+    import numpy as np
+
+    trial = trials.get(site.engine, trial_id=world.trial)
+    series = {
+        "valid/error": (np.array([5]), np.array([0.25])),
+        "grad_norm": (np.array([5]), np.array([np.nan])),
+    }
+    metrics.report(
+        site.engine, trial_id=trial.id, epoch=trial.epoch, sequence=9, series=series, content_hash=b"x"
+    )
+    shown = browse(site, f"/trials/{trial.id}").text
+    assert "0.25" in shown
+    assert shown.count("<figure-view") == 2
+    assert "1 NaN or ∞" in shown
+    assert DESIGN["name"] in shown
