@@ -20,9 +20,9 @@ import argparse
 import json
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -142,11 +142,8 @@ def run(senders: Sequence[Sender], seconds: float) -> int:
             senders[place].send(POINTS)
             sent[place] += 1
 
-    threads = [threading.Thread(target=go, args=(place,)) for place in range(len(senders))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(len(senders)) as clients:
+        list(clients.map(go, range(len(senders))))
     return sum(sent)
 
 

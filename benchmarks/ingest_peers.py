@@ -49,11 +49,19 @@ class HttpSender:
         self.numbers = itertools.count()
 
     def send(self, points: int) -> None:
-        self.connection.request("POST", self.path, self.body(next(self.numbers), points), self.headers)
-        answer = self.connection.getresponse()
+        body = self.body(next(self.numbers), points)
+        try:
+            answer = self._post(body)
+        except (BrokenPipeError, ConnectionResetError, http.client.RemoteDisconnected):
+            self.connection.close()  # the server had closed the idle connection
+            answer = self._post(body)
         content = answer.read()
         if answer.status != 200:
             raise RuntimeError(f"{answer.status}: {content[:500]!r}")
+
+    def _post(self, body: bytes) -> http.client.HTTPResponse:
+        self.connection.request("POST", self.path, body, self.headers)
+        return self.connection.getresponse()
 
     def close(self) -> None:
         self.connection.close()
