@@ -19,9 +19,9 @@ from pathlib import Path
 
 import numpy as np
 import psycopg
+
 from tests.scale import build
 from tunebook_server.domain.samplers.registry import sampler
-
 from tunebook_server.embedded.postgres import Postgres
 from tunebook_server.services import studies, trials
 from tunebook_server.storage.engine import Engine, connect

@@ -27,8 +27,8 @@ from typing import Any
 import httpx
 import psutil
 from playwright.sync_api import BrowserContext, sync_playwright
-from tests.scale import build
 
+from tests.scale import build
 from tunebook_server.embedded.postgres import Postgres
 from tunebook_server.services import access
 from tunebook_server.storage.engine import Engine, connect
