@@ -88,7 +88,10 @@ def control(argv: Sequence[str]) -> int:
     def start() -> int:
         from tunebook_server.app import logs
         from tunebook_server.jobs import app
+        from tunebook_server.services import health
 
+        with _database() as engine:
+            health.check(engine)
         logs.configure()
         app.run()
         return 0

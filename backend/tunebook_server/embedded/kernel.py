@@ -45,7 +45,7 @@ class Lifeline:
     """
 
     def __init__(self) -> None:
-        self._watcher = subprocess.Popen(
+        self.process = subprocess.Popen(
             ["/bin/sh", "-c", _WATCH], stdin=subprocess.PIPE, start_new_session=True, bufsize=0
         )
 
@@ -57,13 +57,13 @@ class Lifeline:
 
     def close(self) -> None:
         """Nothing may be registered any more, or it is killed now."""
-        assert self._watcher.stdin is not None
-        self._watcher.stdin.close()
-        self._watcher.wait()
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.wait()
 
     def _say(self, line: str) -> None:
-        assert self._watcher.stdin is not None
+        assert self.process.stdin is not None
         try:
-            self._watcher.stdin.write(line.encode())
+            self.process.stdin.write(line.encode())
         except BrokenPipeError:  # the watcher was killed; the kernel's signal still stands
             return

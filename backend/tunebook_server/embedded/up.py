@@ -95,6 +95,7 @@ class Tree:
         self.hold.note(self.address)
         say(f"Dashboard   {self.address}")
         say(f"Login code  {code}  (good once, for 15 minutes)")
+        say(f"Or open     {self.address}/login#code={code}")
         say("Ctrl-C stops everything.")
 
     def serve(self) -> int:
