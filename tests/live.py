@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+import psutil
 import psycopg
 import pytest
 
@@ -228,6 +230,19 @@ class Live:
             lambda: next((t for t in self.trials(study) if t["state"] == "running"), None),
             f"a trial of study {study} runs",
         )
+
+    def processes_of(self, trial: int, epoch: int | None = None) -> list[psutil.Process]:
+        """The living processes of one or any attempt, by the environment that they were started with."""
+        attempt = re.compile(
+            rf"{re.escape(str(self.data))}/workers/[^/]+/jobs/{trial}-{epoch if epoch else '[0-9]+'}/job.json"
+        )
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                marked = attempt.fullmatch(process.environ().get("TUNEBOOK_JOB", ""))
+                if marked and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(process)
+        return found
 
     def log(self, trial: int) -> str:
         tail = self.api.get(f"/trials/{trial}/log")

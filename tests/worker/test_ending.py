@@ -41,18 +41,6 @@ if trial.should_stop:
 """
 
 
-def marked(trial: int) -> list[psutil.Process]:
-    """The processes of any attempt at this trial, by the environment that they were started with."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if f"/jobs/{trial}-" in process.environ().get("TUNEBOOK_JOB", ""):
-                found.append(process)
-        except psutil.Error:
-            continue
-    return [p for p in found if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
-
-
 def supervisors(worker: Process) -> list[psutil.Process]:
     children = psutil.Process(worker.pid).children()
     return [child for child in children if "tunebook_worker.supervisor" in child.cmdline()]
@@ -61,7 +49,7 @@ def supervisors(worker: Process) -> list[psutil.Process]:
 def started(live: Live, study: int, processes: int = 1) -> int:
     """The id of the study's trial, once it runs with so many processes."""
     trial = int(live.running(study)["id"])
-    until(lambda: len(marked(trial)) >= processes, f"trial {trial} has {processes} processes")
+    until(lambda: len(live.processes_of(trial)) >= processes, f"trial {trial} has {processes} processes")
     return trial
 
 
@@ -72,7 +60,7 @@ def test_a_cancel_reaches_a_child_that_ignores_sigterm(live: Live) -> None:
         live.api.post(f"/trials/{trial}:cancel")
         (ended,) = live.ended(study)
         assert (ended["state"], ended["reason"], ended["epoch"]) == ("stopped", "cancelled", 1)
-        assert not marked(trial)
+        assert not live.processes_of(trial)
 
 
 def test_a_cancel_reaches_a_daemon(live: Live) -> None:
@@ -81,7 +69,7 @@ def test_a_cancel_reaches_a_daemon(live: Live) -> None:
         trial = started(live, study, processes=2)
         live.api.post(f"/trials/{trial}:cancel")
         assert live.ended(study)[0]["state"] == "stopped"
-        assert not marked(trial)
+        assert not live.processes_of(trial)
 
 
 def test_what_a_completed_job_leaves_running_is_ended(live: Live) -> None:
@@ -90,7 +78,7 @@ def test_what_a_completed_job_leaves_running_is_ended(live: Live) -> None:
         study = live.study(live.script(program))
         (trial,) = live.ended(study)
         assert trial["state"] == "completed"
-        assert not marked(trial["id"])
+        assert not live.processes_of(trial["id"])
 
 
 def test_a_drain_saves_charges_nothing_and_goes_on_elsewhere(live: Live) -> None:
@@ -100,7 +88,7 @@ def test_a_drain_saves_charges_nothing_and_goes_on_elsewhere(live: Live) -> None
         until(lambda: live.trial(trial)["last_step"] is not None, "the first point has arrived")
         first.signal(signal.SIGTERM)
         assert first.popen.wait(20) == 0
-        assert not marked(trial)
+        assert not live.processes_of(trial)
         assert live.trial(trial)["state"] == "queued"
     with live.worker():
         (ended,) = live.ended(study)
@@ -120,7 +108,7 @@ def test_a_second_sigterm_is_immediate(live: Live) -> None:
         until(lambda: time.monotonic() > before + ONE_WISH_SECONDS, "a second wish is another one")
         worker.signal(signal.SIGTERM)
         assert worker.popen.wait(20) == 0
-        assert not marked(trial)
+        assert not live.processes_of(trial)
         assert [(a["outcome"], a["charged"]) for a in live.attempts(trial)] == [("released", False)]
 
 
@@ -128,11 +116,14 @@ def test_a_killed_supervisor_costs_an_attempt_and_leaves_nothing(live: Live) -> 
     with live.worker() as worker:
         study = live.study(live.script(DAEMON), attempts=2)
         trial = started(live, study, processes=2)
-        before = {p.pid for p in marked(trial)}
+        before = {p.pid for p in live.processes_of(trial)}
         (supervisor,) = supervisors(worker)
         supervisor.kill()
         until(lambda: live.trial(trial)["epoch"] == 2, "the trial runs again")
-        until(lambda: not before & {p.pid for p in marked(trial)}, "the first attempt's processes are gone")
+        until(
+            lambda: not before & {p.pid for p in live.processes_of(trial)},
+            "the first attempt's processes are gone",
+        )
         first = live.attempts(trial)[0]
         assert (first["outcome"], first["charged"]) == ("failed", True)
         assert first["reason"] == "The supervisor was killed by SIGKILL."
@@ -143,10 +134,13 @@ def test_a_hung_supervisor_is_ended(live: Live) -> None:
     with live.worker() as worker:
         study = live.study(live.script(DAEMON), attempts=2)
         trial = started(live, study, processes=2)
-        before = {p.pid for p in marked(trial)}
+        before = {p.pid for p in live.processes_of(trial)}
         (supervisor,) = supervisors(worker)
         supervisor.suspend()
-        until(lambda: not before & {p.pid for p in marked(trial)}, "the first attempt's processes are gone")
+        until(
+            lambda: not before & {p.pid for p in live.processes_of(trial)},
+            "the first attempt's processes are gone",
+        )
         until(lambda: live.attempts(trial)[0]["outcome"] == "lost", "the lease ran out")
 
 
@@ -154,7 +148,7 @@ def test_a_killed_job_is_tried_again(live: Live) -> None:
     with live.worker():
         study = live.study(live.script(WAIT), attempts=1)
         trial = started(live, study)
-        for process in marked(trial):
+        for process in live.processes_of(trial):
             process.kill()
         (ended,) = live.ended(study)
         assert (ended["state"], ended["reason"]) == ("failed", "The job was killed by SIGKILL.")
@@ -164,7 +158,7 @@ def test_a_killed_worker_leaves_no_process(live: Live) -> None:
     with live.worker(name="killed") as worker:
         study = live.study(live.script(DAEMON), attempts=2)
         trial = started(live, study, processes=2)
-        family = [*marked(trial), *supervisors(worker)]
+        family = [*live.processes_of(trial), *supervisors(worker)]
         worker.signal(signal.SIGKILL)
         until(lambda: not [p for p in family if p.is_running()], "its supervisor and job are gone")
     until(lambda: live.attempts(trial)[0]["outcome"] == "lost", "the lease ran out")
@@ -184,10 +178,11 @@ def test_a_worker_and_its_supervisors_killed_at_once_are_cleared_up_by_the_next(
         worker.signal(signal.SIGKILL)
         worker.popen.wait()
         until(
-            lambda: len(marked(trial)) == 1, "the first process died with its supervisor, its daemon did not"
+            lambda: len(live.processes_of(trial)) == 1,
+            "the first process died with its supervisor, its daemon did not",
         )
     with live.worker(name="twice"):
-        until(lambda: not marked(trial), "the next worker ended it")
+        until(lambda: not live.processes_of(trial), "the next worker ended it")
     assert live.ended(study)[0]["poisoned"]
 
 
@@ -197,7 +192,7 @@ def test_a_job_is_fenced_off_before_its_lease_runs_out(live: Live) -> None:
         trial = started(live, study, processes=2)
         live.server.signal(signal.SIGSTOP)
         try:
-            until(lambda: not marked(trial), "the job is gone", within_seconds=FENCE_SECONDS + 2)
+            until(lambda: not live.processes_of(trial), "the job is gone", within_seconds=FENCE_SECONDS + 2)
         finally:
             live.server.signal(signal.SIGCONT)
         until(lambda: live.attempts(trial)[0]["outcome"] == "lost", "the lease ran out")

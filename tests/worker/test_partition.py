@@ -26,17 +26,6 @@ for step in range(10**6):
 """
 
 
-def of_attempt(trial: int, epoch: int) -> list[psutil.Process]:
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if f"/jobs/{trial}-{epoch}/" in process.environ().get("TUNEBOOK_JOB", ""):
-                found.append(process)
-        except psutil.Error:
-            continue
-    return [p for p in found if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
-
-
 @contextlib.contextmanager
 def asleep(*processes: psutil.Process) -> Iterator[None]:
     for process in processes:
@@ -54,12 +43,12 @@ def overlap(live: Live, cut_off: Process, url: str, *, python_path: str = "") ->
     with live.worker(TUNEBOOK_URL=url, PYTHONPATH=python_path):
         study = live.study(live.script(STAYS))
         trial = int(live.running(study)["id"])
-        until(lambda: of_attempt(trial, 1), "the first attempt's job runs")
+        until(lambda: live.processes_of(trial, 1), "the first attempt's job runs")
         with live.worker():
             cut_off.signal(signal.SIGSTOP)
             try:
-                until(lambda: of_attempt(trial, 2), "the second attempt's job runs")
-                return bool(of_attempt(trial, 1))
+                until(lambda: live.processes_of(trial, 2), "the second attempt's job runs")
+                return bool(live.processes_of(trial, 1))
             finally:
                 cut_off.signal(signal.SIGCONT)
 
@@ -88,14 +77,18 @@ def test_a_worker_that_slept_through_its_lease_writes_nothing_afterwards(
         until(lambda: live.trial(trial)["last_step"] is not None, "the first attempt reports")
         worker = psutil.Process(first.pid)
         supervisors = [p for p in worker.children() if "tunebook_worker.supervisor" in p.cmdline()]
-        sleepers = supervisors if only_the_supervisor else [worker, *supervisors, *of_attempt(trial, 1)]
+        sleepers = (
+            supervisors if only_the_supervisor else [worker, *supervisors, *live.processes_of(trial, 1)]
+        )
         with live.worker(), asleep(*sleepers):
             until(lambda: live.trial(trial)["epoch"] == 2, "the second worker has the trial")
             until(lambda: live.points(trial), "the second attempt reports")
             for process in sleepers:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     process.resume()
-            until(lambda: not of_attempt(trial, 1), "the first attempt's job is gone", within_seconds=5)
+            until(
+                lambda: not live.processes_of(trial, 1), "the first attempt's job is gone", within_seconds=5
+            )
             assert {value for _, value in live.points(trial)} == {2.0}
             live.api.post(f"/trials/{trial}:cancel")
             live.ended(study)
