@@ -87,6 +87,20 @@ def test_a_late_batch_finds_its_place_among_joined_ones(engine: Engine) -> None:
         compact(engine)
 
 
+def test_a_late_batch_is_seen_where_levels_are_drawn(engine: Engine) -> None:
+    trial_id = start(engine)
+    for sequence in (*range(50), *range(51, 100)):
+        report(engine, trial_id, sequence, range(10 * sequence, 10 * sequence + 10))
+    compact(engine, sizes=SIZES)
+    assert chunks(engine, level=1)
+    report(engine, trial_id, 50, range(500, 510), value=1_000.0)
+    for _ in range(2):
+        (curve,) = curves.read(engine, trial_ids=[trial_id], max_points=16)
+        assert curve.values.max() > 900.0
+        assert curve.total_points == 1_000
+        compact(engine, sizes=SIZES)
+
+
 def test_a_long_curve_is_read_in_portions_of_what_is_drawn(engine: Engine) -> None:
     trial_id, points = start(engine), 400_000
     for sequence in range(80):

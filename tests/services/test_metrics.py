@@ -204,8 +204,10 @@ def test_a_long_curve_read_in_few_points_keeps_its_ends_and_extremes(
 ) -> None:
     _, trial_id = start(engine)
     cuts = sorted(data.draw(st.sets(st.integers(1, len(written) - 1), max_size=30)))
-    for sequence, (first, end) in enumerate(zip([0, *cuts], [*cuts, len(written)], strict=True)):
-        report(engine, trial_id, 1, sequence, {"loss": [(step, written[step]) for step in range(first, end)]})
+    parts = list(enumerate(zip([0, *cuts], [*cuts, len(written)], strict=True)))
+    for sequence, (start_step, end_step) in data.draw(st.one_of(st.just(parts), st.permutations(parts))):
+        part = [(step, written[step]) for step in range(start_step, end_step)]
+        report(engine, trial_id, 1, sequence, {"loss": part})
         if data.draw(st.booleans()):
             compact(engine, loose_chunks=2, sizes=SMALL)
     first, last = sorted(data.draw(st.tuples(*[st.integers(0, len(written) - 1)] * 2)))
