@@ -49,8 +49,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if executable() is not None:
         return
     terminalreporter.section("Chromium is missing", yellow=True)
-    terminalreporter.line(f"The tests of these files wait for it: {HOW_TO_GET_IT}.")
+    terminalreporter.line(f"These tests wait for it. To get it: {HOW_TO_GET_IT}.")
     for path in sorted(Path(__file__).parent.rglob("test_*.py")):
         count = path.read_text().count("\ndef test_") if "mark.browser" in path.read_text() else 0
         if count:
-            terminalreporter.line(f"  {path.relative_to(Path(__file__).parents[1])}: {count} tests")
+            terminalreporter.line(f"  {path.relative_to(Path(__file__).parents[1])} ({count})")

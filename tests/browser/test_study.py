@@ -121,14 +121,15 @@ def test_curves_share_a_colour_by_trial_and_differ_by_dash(visit: Open, site: Si
     page.locator("#figure-curves").scroll_into_view_if_needed()
     expect(page.locator("#figure-curves")).to_have_attribute("data-state", "ready")
     looks = page.locator("#figure-curves").evaluate(
-        "v => v.querySelector('.plot')._fullData.filter(t => t.mode === 'lines' && t.showlegend)"
-        ".map(t => [t.name, t.line.color, t.line.dash])"
+        "v => v.querySelector('.plot')._fullData.filter(t => t.mode === 'lines')"
+        ".map(t => [t.meta.trial, t.meta.metric, t.line.color, t.line.dash])"
     )
-    by_trial: dict[str, set[str]] = {}
-    for name, color, dash in looks:
-        by_trial.setdefault(name.split()[0], set()).add(color)
-        assert dash == ("solid" if "valid/" in name else "dot")
+    by_trial: dict[int, set[str]] = {}
+    for trial, metric, color, dash in looks:
+        by_trial.setdefault(trial, set()).add(color)
+        assert dash == ("solid" if metric.startswith("valid/") else "dot")
     assert len(by_trial) == 5
+    assert len({color for colors in by_trial.values() for color in colors}) == 5
     assert all(len(colors) == 1 for colors in by_trial.values())
     assert "best step" in page.locator("#figure-curves .notes").inner_text()
 

@@ -21,13 +21,14 @@ def test_train_and_validation_share_a_colour_and_differ_by_dash() -> None:
     plot = curves.compute(members, [CurveTrial(101, 1, 20, 0), CurveTrial(102, 2, None, 1)], ERROR)
     drawn = curves.draw(plot)
     drawn.plotly()
-    looks = {
-        trace["name"]: trace["line"] for trace in drawn.data if "line" in trace and trace["mode"] == "lines"
-    }
-    assert (
-        looks["1 valid/error"]["color"] == looks["1 train/error"]["color"] != looks["2 valid/error"]["color"]
+    lines = [trace for trace in drawn.data if trace["mode"] == "lines"]
+    looks = {(trace["meta"]["trial"], trace["meta"]["metric"]): trace["line"] for trace in lines}
+    valid, train, other = (
+        looks[key] for key in ((101, "valid/error"), (101, "train/error"), (102, "valid/error"))
     )
-    assert (looks["1 valid/error"]["dash"], looks["1 train/error"]["dash"]) == ("solid", "dot")
+    assert valid["color"] == train["color"] != other["color"]
+    assert (valid["dash"], train["dash"]) == ("solid", "dot")
+    assert [trace["name"] for trace in lines if trace["showlegend"]] == ["trial 1", "trial 2"]
     marked = [trace for trace in drawn.data if trace["name"] == "best step"]
     assert [(trace["x"], trace["y"]) for trace in marked] == [([20], [0.2])]
     assert drawn.layout["yaxis"]["title"]["text"] == "error ↓ better"

@@ -78,7 +78,12 @@ def compute(
 
 def draw(plot: AxisPlot) -> Figure:
     shown, scale = plot.marks, plot.scale
-    layout = theme.layout(xaxis=_axis(plot), **marks.axes(shown, plot.objective), shapes=_edges(scale))
+    layout = theme.layout(
+        legend=theme.MARKS_LEGEND,
+        xaxis=_axis(plot),
+        **marks.axes(shown, plot.objective),
+        shapes=_edges(scale),
+    )
     layout["yaxis"]["hoverformat"] = ".6~g"
     if shown.trials < NEEDED_TRIALS:
         return marks.wanted(layout, shown.trials, NEEDED_TRIALS)

@@ -154,20 +154,22 @@ def _limits(values: NDArray[np.float64], objective: Objective) -> tuple[float, f
 
 
 def _traces(line: Line, coloured: Sequence[Line], plot: CurvesPlot) -> list[dict[str, Any]]:
+    """The legend names trials by colour where there are several, else metrics by dash."""
     assert line.trial.colour is not None
     color = theme.series(line.trial.colour)
     dash = DASHES[families.split(line.metric)[0]]
-    one_trial = len({other.trial.id for other in coloured}) == 1
-    name = labels.plain(line.metric) if one_trial else f"{line.trial.number} {labels.plain(line.metric)}"
-    group = f"{line.trial.id} {line.metric}"
+    several = len({other.trial.id for other in coloured}) > 1
+    first = next(other for other in coloured if other.trial.id == line.trial.id) is line
+    group = f"trial {line.trial.id}" if several else line.metric
     trace: dict[str, Any] = {
         "type": "scatter",
         "mode": "lines" if len(line.steps) > 1 else "markers",
-        "name": name,
+        "name": f"trial {line.trial.number}" if several else labels.plain(line.metric),
+        "showlegend": first or not several,
         "legendgroup": group,
-        "meta": {"trial": line.trial.id},
+        "meta": {"trial": line.trial.id, "metric": line.metric},
         "x": typed(line.steps),
-        "y": typed(_drawable(line.values, plot)),
+        "y": typed(_drawable(line.values, plot).astype(np.float32)),
         "line": {"color": color, "dash": dash, "width": 1.5},
         "marker": {"color": color, "size": theme.MARKER_PIXELS},
         "connectgaps": False,
@@ -176,13 +178,8 @@ def _traces(line: Line, coloured: Sequence[Line], plot: CurvesPlot) -> list[dict
     }
     traces = [trace]
     if line.smooth is not None:
-        raw = {
-            **trace,
-            "showlegend": False,
-            "opacity": 0.3,
-            "line": {**trace["line"], "width": 1},
-            "hoverinfo": "skip",
-        }
+        thin = {**trace["line"], "width": 1}
+        raw = {**trace, "showlegend": False, "opacity": 0.3, "line": thin, "hoverinfo": "skip"}
         del raw["hovertemplate"]
         traces = [raw, {**trace, "y": typed(_drawable(line.smooth, plot).astype(np.float32))}]
     return [*traces, *_best(line, color, group)]
@@ -198,7 +195,7 @@ def _best(line: Line, color: str, group: str) -> list[dict[str, Any]]:
             "name": "best step",
             "showlegend": False,
             "legendgroup": group,
-            "meta": {"trial": line.trial.id, "mark": "best step"},
+            "meta": {"trial": line.trial.id, "metric": line.metric},
             "x": [line.trial.best_step],
             "y": [line.best],
             "marker": {
@@ -258,7 +255,9 @@ def _notes(plot: CurvesPlot) -> tuple[str, ...]:
     sentences = []
     splits = {families.split(line.metric)[0] for line in plot.lines}
     if {"train", "valid"} <= splits:
-        sentences.append("Solid: validation, dotted: train. ◆ best step.")
+        sentences.append("Solid: validation, dotted: train.")
+    if any(line.best is not None for line in plot.lines):
+        sentences.append("◆ best step.")
     if any(line.smooth is not None for line in plot.lines):
         sentences.append("Raw under smoothed.")
     if plot.limits:

@@ -34,7 +34,8 @@ def compute(
     improved = np.flatnonzero(np.diff(np.minimum.accumulate(losses), prepend=np.inf) < 0)
     best_numbers, best_values = numbers[improved], values[improved]
     if len(best_numbers):
-        best_numbers = np.append(best_numbers, columns.numbers[-1])
+        shown = columns.numbers[feasible | columns.infeasible | columns.running]
+        best_numbers = np.append(best_numbers, shown[-1])
         best_values = np.append(best_values, best_values[-1])
     return HistoryPlot(objective, placed, best_numbers, best_values)
 
@@ -44,7 +45,7 @@ def draw(plot: HistoryPlot) -> Figure:
     axis = theme.axis(
         f"trial number · {labels.count(shown.trials, 'trial')}", rangemode="nonnegative", tickformat=",d"
     )
-    layout = theme.layout(xaxis=axis, **marks.axes(shown, plot.objective))
+    layout = theme.layout(legend=theme.MARKS_LEGEND, xaxis=axis, **marks.axes(shown, plot.objective))
     if shown.trials < NEEDED_TRIALS:
         return marks.wanted(layout, shown.trials, NEEDED_TRIALS)
     best = {

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunebook_server.domain.objective import Objective
-from tunebook_server.domain.trial_columns import TrialColumns
+from tunebook_server.domain.trial_columns import TrialColumns, divergence_limit
 from tunebook_server.figures import labels, sample, theme
 from tunebook_server.figures.figure import Figure, typed
 
@@ -93,7 +93,7 @@ def place(
         trials=int((feasible | infeasible | running).sum()),
         shown=int(sum(mask.sum() for mask in shown)),
         divergent=int(divergent.sum()),
-        objective_limits=_limits(values, log=log),
+        objective_limits=_limits(values, columns.objective[running], objective, log=log),
         log=log,
         clipped=clip and bool(divergent.any()),
     )
@@ -215,7 +215,13 @@ def _log(values: NDArray[np.float64], running: NDArray[np.float64], scale: str) 
     return bool(high > 20 * low)
 
 
-def _limits(values: NDArray[np.float64], *, log: bool) -> tuple[float, float] | None:
+def _limits(
+    feasible: NDArray[np.float64], running: NDArray[np.float64], objective: Objective, *, log: bool
+) -> tuple[float, float] | None:
+    """Around the feasible values, and the running ones as far as those have not diverged."""
+    worst = divergence_limit(objective.sign * feasible)
+    near = running if worst is None else running[objective.sign * running <= worst]
+    values = np.concatenate([feasible, near])
     if not len(values):
         return None
     low, high = float(values.min()), float(values.max())

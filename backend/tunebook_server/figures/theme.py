@@ -51,6 +51,7 @@ FONT_SIZE_PIXELS = 12
 MARKER_PIXELS = 6
 MARKER_CROWDED_PIXELS = 4
 STAR_PIXELS = 12
+MARKS_LEGEND = -9
 
 
 def color(role: str) -> str:
@@ -108,8 +109,11 @@ def axis(title: str, **properties: Any) -> dict[str, Any]:
     }
 
 
-def layout(**properties: Any) -> dict[str, Any]:
-    """What every figure has in common; `uirevision` keeps a reader's zoom while live points arrive."""
+def layout(*, legend: int = 0, **properties: Any) -> dict[str, Any]:
+    """What every figure has in common; `uirevision` keeps a reader's zoom while live points arrive.
+
+    `legend`: its indentation in pixels, below 0 for marks, which need less room than lines.
+    """
     return {
         "font": {"family": FONT_FAMILY, "size": FONT_SIZE_PIXELS, "color": color("text")},
         "paper_bgcolor": color("ground"),
@@ -126,7 +130,7 @@ def layout(**properties: Any) -> dict[str, Any]:
             "font": {"size": 10},
             "itemsizing": "trace",
             "itemwidth": 30,
-            "indentation": -9,
+            "indentation": legend,
         },
         "hoverlabel": {
             "bgcolor": color("ground"),

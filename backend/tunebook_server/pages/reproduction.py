@@ -24,7 +24,9 @@ class Reproduction:
 def reproduce(trial: Trial, template: JobTemplate | None, attempts: list[Attempt]) -> Reproduction:
     lines = []
     if template is not None:
-        lines = [f"cd {shlex.quote(template.folder)}", shlex.join(command(template, trial.parameters))]
+        argv = command(template, trial.parameters)
+        words = [shlex.join(template.argv), *map(shlex.quote, argv[len(template.argv) :])]
+        lines = [f"cd {shlex.quote(template.folder)}", " \\\n  ".join(words)]
     return Reproduction(
         command="\n".join(lines),
         parameters=json.dumps(dict(trial.parameters), indent=2, ensure_ascii=False),
