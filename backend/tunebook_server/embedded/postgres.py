@@ -17,6 +17,7 @@ from tunebook_server.embedded.places import LOG_LIMIT_BYTES, open_log, private_f
 
 START_TIMEOUT_SECONDS = 120.0  # recovery after a crash replays up to max_wal_size, 1 GB
 STOP_TIMEOUT_SECONDS = 3.0
+QUIT_TIMEOUT_SECONDS = 1.0
 ORPHAN_TIMEOUT_SECONDS = 3.0
 DEATH_SIGNAL = signal.SIGQUIT  # Postgres' immediate shutdown: what was committed is in its log
 
@@ -71,11 +72,11 @@ class Postgres:
         """Fast shutdown; after `timeout_seconds` an immediate one, which the next start recovers from."""
         if self.process is None:
             return
-        for ending in (signal.SIGINT, signal.SIGQUIT):
+        for ending, seconds in ((signal.SIGINT, timeout_seconds), (signal.SIGQUIT, QUIT_TIMEOUT_SECONDS)):
             if self.process.poll() is None:
                 self.process.send_signal(ending)
             try:
-                self.process.wait(timeout_seconds)
+                self.process.wait(seconds)
                 return
             except subprocess.TimeoutExpired:
                 continue

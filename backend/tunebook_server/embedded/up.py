@@ -24,9 +24,10 @@ from tunebook_server.storage.migrate import migrate
 LOOPBACK = "127.0.0.1"
 START_TIMEOUT_SECONDS = 60.0
 LOOK_SECONDS = 1.0
-# All of it ends within 10 s: the worker drains first, while the server still answers it.
-WORKER_STOP_SECONDS, SERVER_STOP_SECONDS, POSTGRES_STOP_SECONDS = 5.0, 1.5, 1.5
+# All of it ends within 10 s of the signal: the worker drains first, while the server still answers it.
+WORKER_STOPPED_SECONDS, SERVER_STOPPED_SECONDS, POSTGRES_STOPPED_SECONDS = 5.0, 7.0, 8.5
 JOB_GRACE_SECONDS = 3
+STUDY_STOP_SECONDS = 0.5
 BACKLOG = 2048
 
 
@@ -112,7 +113,7 @@ class Tree:
                     return status
         if study is not None:
             study.ask_to_end()
-            study.end(SERVER_STOP_SECONDS)
+            study.end(STUDY_STOP_SECONDS)
         return 0
 
     def stop(self) -> None:
@@ -121,9 +122,9 @@ class Tree:
         if self.children:
             say("Stopping.")
         begun = time.monotonic()
-        self._end_children("worker", "control", seconds=WORKER_STOP_SECONDS)
-        self._end_children("server", seconds=SERVER_STOP_SECONDS)
-        self.postgres.stop(POSTGRES_STOP_SECONDS)
+        self._end_children("worker", "control", end=begun + WORKER_STOPPED_SECONDS)
+        self._end_children("server", end=begun + SERVER_STOPPED_SECONDS)
+        self.postgres.stop(begun + POSTGRES_STOPPED_SECONDS - time.monotonic())
         self._release_postgres()
         self.lifeline.close()
         self.listener.close()
@@ -131,9 +132,9 @@ class Tree:
         if self.children:
             say(f"Stopped after {time.monotonic() - begun:.1f} s.")
 
-    def _end_children(self, *names: str, seconds: float) -> None:
+    def _end_children(self, *names: str, end: float) -> None:
         ending = [self.children[name] for name in names if name in self.children]
-        end, patience = time.monotonic() + seconds, self.wakeups.stops_asked
+        patience = self.wakeups.stops_asked
         for child in ending:
             child.ask_to_end()
         while any(child.running for child in ending) and self.wakeups.stops_asked == patience:
