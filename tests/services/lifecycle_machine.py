@@ -223,15 +223,17 @@ class LifecycleMachine(RuleBasedStateMachine):
     # What time, crashes and restores do --------------------------------------------------------------
 
     @precondition(lambda self: self.model.in_order("claimed", "running"))
-    @rule(pick=PICK, swept=st.sampled_from((True, True, False)))
-    def lease_runs_out(self, pick: int, swept: bool) -> None:
+    @rule(pick=PICK, then=st.sampled_from(("claimed again", "claimed again", "swept", "")))
+    def lease_runs_out(self, pick: int, then: str) -> None:
         held = self.model.in_order("claimed", "running")
         trial = held[pick % len(held)]
         past = "UPDATE trials SET lease_expires_at = now() - interval '1 s' WHERE id = %s"
         self._sql(past, trial.id)
         trial.expired = True
-        if swept:
+        if then:
             self.sweep()
+        if then == "claimed again":
+            self._claim(trial.id)
 
     @rule()
     def sweep(self) -> None:
