@@ -1,5 +1,8 @@
 """One request under one key is done once, however often and however unluckily it is sent."""
 
+import asyncio
+import os
+import random
 import threading
 from typing import Any
 
@@ -71,8 +74,6 @@ def test_a_key_in_work_is_told_so(site: Site, world: World) -> None:
             assert leave.wait(30)
 
     async def both() -> tuple[Any, Any]:
-        import asyncio
-
         first = asyncio.create_task(site.send("POST", "/api/v1/projects", json={"name": "slow"}, headers=KEY))
         while not entered.is_set():
             await asyncio.sleep(0.005)
@@ -130,3 +131,43 @@ def test_keyed_requests_leave_connections_for_others(site: Site, world: World) -
     plain: list[tuple[str, str, dict[str, Any]]] = [("GET", "/api/v1/projects", {})] * 60
     statuses = [answer.status_code for answer in site.together(*keyed, *plain)]
     assert statuses == [201] * 60 + [200] * 60
+
+
+INTENTS = 1000 if os.environ.get("CI") else 200
+
+
+def carry_out(site: Site, study: int, *, with_keys: bool) -> int:
+    """Queues INTENTS trials over a network that loses, doubles and delays; every intent is sent until it is
+    answered. Returns the number of trials there are then."""
+    seed = random.randrange(2**32)
+    dice = random.Random(seed)
+    path = f"/api/v1/studies/{study}/trials"
+    answers: dict[int, set[bytes]] = {}
+    waiting = list(range(INTENTS))
+    while waiting:
+        dice.shuffle(waiting)
+        sent, lost = [], []
+        for intent in waiting[:24]:
+            fate = dice.choices(("well", "not sent", "answer lost", "doubled"), (80, 5, 5, 10))[0]
+            headers = {"Idempotency-Key": f"intent {intent}"} if with_keys else {}
+            copies = {"not sent": 0, "doubled": 2}.get(fate, 1)
+            sent += [(intent, ("POST", path, {"json": {}, "headers": headers}))] * copies
+            lost += [intent] if fate in ("not sent", "answer lost") else []
+        for (intent, _), answer in zip(sent, site.together(*(request for _, request in sent)), strict=True):
+            assert answer.status_code in (201, 409), (seed, answer.text)
+            if answer.status_code == 201 and intent not in lost:
+                answers.setdefault(intent, set()).add(answer.content)
+        waiting = [intent for intent in waiting if intent not in answers]
+    if with_keys:
+        assert all(len(different) == 1 for different in answers.values()), seed
+    with site.engine.connect() as connection:
+        count = text("SELECT count(*) FROM trials WHERE study_id = :study")
+        return int(connection.execute(count, {"study": study}).scalar_one())
+
+
+def test_effects_are_intents_over_a_bad_network(site: Site, world: World) -> None:
+    path = f"/api/v1/projects/{world.project}/studies"
+    design = {**DESIGN, "budget": {"trials": 100_000}, "job": {"template": "train"}}
+    keyed, bare = (created(site.post(path, {**design, "name": name}))["id"] for name in ("keyed", "bare"))
+    assert carry_out(site, keyed, with_keys=True) == INTENTS
+    assert carry_out(site, bare, with_keys=False) > INTENTS, "the harness must catch what keys prevent"

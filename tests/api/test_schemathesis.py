@@ -63,7 +63,7 @@ def test_operation_holds_what_it_declares(name: str, engine: Engine) -> None:
     bearer = {"Authorization": f"Bearer {site.tokens[bearer_of(path, method, site)]}"}
 
     # A stream has no end of its own.
-    patience = {"timeout": STREAM_SECONDS} if name == "follow" else {}
+    patience: dict[str, Any] = {"timeout": STREAM_SECONDS} if name == "follow" else {}
 
     @settings(
         max_examples=EXAMPLES,

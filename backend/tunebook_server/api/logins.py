@@ -15,6 +15,7 @@ from tunebook_server.api.schemas.access import (
     TokenOut,
     WorkerTokenIn,
 )
+from tunebook_server.api.schemas.trials import Nothing
 from tunebook_server.domain.access import Principal, Token
 from tunebook_server.domain.errors import Forbidden
 from tunebook_server.domain.paging import Page
@@ -47,7 +48,7 @@ def login(body: LoginIn, request: Request, response: Response, engine: Database)
 
 @router.post("/logout", operation_id="logout")
 @answers_secret
-def logout(request: Request, response: Response, engine: Database, principal: Person) -> Done:
+def logout(_: Nothing, request: Request, response: Response, engine: Database, principal: Person) -> Done:
     """End this session."""
     session = session_of(request)
     if session is None:

@@ -10,7 +10,7 @@ from tunebook_server.api.route import Route
 from tunebook_server.api.schemas import INT32_MOST, INT64_MOST, Done, Id
 from tunebook_server.api.schemas.trials import LogIn, LogOut
 from tunebook_server.domain.errors import Invalid
-from tunebook_server.services import logs
+from tunebook_server.services import logs, trials
 
 router = APIRouter(prefix="/trials", tags=["logs"], route_class=Route)
 
@@ -36,6 +36,7 @@ def tail(
     limit_bytes: Annotated[int, Query(ge=1, le=logs.MAX_TAIL_BYTES)] = 65_536,
 ) -> LogOut:
     """The end of an attempt's output (of the newest, when none is named), or what follows a byte."""
+    trials.get(engine, trial_id=trial_id)
     found = logs.tail(engine, trial_id=trial_id, epoch=epoch, after_byte=after, limit_bytes=limit_bytes)
     return LogOut(
         content=found.content.decode("utf-8", "replace"),

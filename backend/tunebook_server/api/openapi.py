@@ -12,6 +12,8 @@ from tunebook_server.api.problems import MEDIA_TYPE
 from tunebook_server.api.route import KEY_HEADER, SAFE, Route
 from tunebook_server.api.schemas import Problem
 from tunebook_server.api.schemas.metrics import REPORT_SCHEMA
+from tunebook_server.api.schemas.studies import STUDY_DOCUMENT
+from tunebook_server.domain.search_space_schema import SCHEMA as SEARCH_SPACE
 
 DESCRIPTION = """Studies, trials and metrics of Tunebook. Every error is a problem document (RFC 9457) with a
 stable `code`. Lists are paged by `cursor`. Numbers that JSON has no word for travel as "NaN", "Infinity" and
@@ -113,6 +115,8 @@ def _describe(app: FastAPI) -> dict[str, Any]:
     )
     schemas = found["components"]["schemas"]
     schemas.update(REPORT_SCHEMA["$defs"])
+    schemas["StudyDocument"] = STUDY_DOCUMENT
+    schemas["SearchSpace"] = {name: part for name, part in SEARCH_SPACE.items() if name != "$schema"}
     schemas["Problem"] = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas.update(schemas["Problem"].pop("$defs"))
     found["components"]["securitySchemes"] = SECURITY_SCHEMES

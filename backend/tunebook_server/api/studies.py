@@ -3,6 +3,7 @@
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, BackgroundTasks, Body, Query, Request, Response
+from pydantic import WithJsonSchema
 
 from tunebook_server import broker
 from tunebook_server.api.access import Database, Reader, Writer
@@ -19,7 +20,11 @@ router = APIRouter(tags=["studies"], route_class=Route)
 
 LAUNCHING = frozenset({"state", "budget", "parallel"})
 """Changes that can start jobs."""
-Document = Annotated[dict[str, Any], Body(openapi_examples={"optimizer": {"value": EXAMPLE}})]
+Document = Annotated[
+    dict[str, Any],
+    Body(openapi_examples={"optimizer": {"value": EXAMPLE}}),
+    WithJsonSchema({"$ref": "#/components/schemas/StudyDocument"}),
+]
 ProjectFilter = Annotated[int | None, Query(alias="project", ge=1, le=INT64_MOST)]
 NameFilter = Annotated[Word | None, Query(min_length=1, max_length=200)]
 StateFilter = Literal["running", "paused", "finished"] | None

@@ -9,10 +9,17 @@ TEXT_SHOWN = 20_000
 
 
 def _shorten(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    for key, value in event.items():
-        if isinstance(value, str) and len(value) > TEXT_SHOWN:
-            event[key] = f"{value[:TEXT_SHOWN]}… ({len(value)} characters)"
-    return event
+    return {key: _short(value) for key, value in event.items()}
+
+
+def _short(value: object) -> object:
+    if isinstance(value, str) and len(value) > TEXT_SHOWN:
+        return f"{value[:TEXT_SHOWN]}… ({len(value)} characters)"
+    if isinstance(value, dict):
+        return {key: _short(inside) for key, inside in value.items()}
+    if isinstance(value, list | tuple):
+        return [_short(inside) for inside in value]
+    return value
 
 
 def configure(level: int = logging.INFO) -> None:

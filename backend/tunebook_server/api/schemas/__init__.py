@@ -88,7 +88,7 @@ Name = Annotated[
     str, Field(min_length=1, max_length=NAME_LONGEST), AfterValidator(_printable), AfterValidator(_not_blank)
 ]
 Lines = Annotated[str, Field(max_length=TEXT_LONGEST), AfterValidator(_printable_lines)]
-Epoch = Annotated[int, Field(ge=1, le=INT32_MOST)]
+Epoch = Annotated[int, Field(ge=1, le=INT32_MOST, examples=[1])]
 Step = Annotated[int, Field(ge=0, le=INT64_MOST)]
 Sequence = Annotated[int, Field(ge=0, le=INT64_MOST)]
 Id = Annotated[int, Path(ge=1, le=INT64_MOST)]

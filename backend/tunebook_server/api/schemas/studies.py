@@ -6,8 +6,18 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from tunebook_server.api.schemas import FaultOut, Lines, Received, Sent, Value
+from tunebook_server.domain.samplers import SAMPLERS
 from tunebook_server.domain.search_space import SearchSpace
-from tunebook_server.domain.study import PARALLEL_MOST, TRIALS_MOST
+from tunebook_server.domain.study import (
+    ATTEMPTS,
+    ATTEMPTS_MOST,
+    METRIC_LONGEST,
+    NAME_LONGEST,
+    PARALLEL_MOST,
+    SEED_HIGHEST,
+    TEXT_LONGEST,
+    TRIALS_MOST,
+)
 
 State = Literal["running", "paused", "finished"]
 
@@ -30,6 +40,55 @@ EXAMPLE: dict[str, Any] = {
         {"name": "batch_size", "type": "fixed", "value": 64},
     ],
 }
+
+_TEXT = {"type": "string", "maxLength": TEXT_LONGEST}
+STUDY_DOCUMENT: dict[str, Any] = {
+    "title": "StudyDocument",
+    "type": "object",
+    "required": ["name", "objective", "space"],
+    "properties": {
+        "name": {"type": "string", "minLength": 1, "maxLength": NAME_LONGEST},
+        "goal": _TEXT,
+        "note": _TEXT,
+        "objective": {
+            "type": "object",
+            "required": ["metric"],
+            "properties": {
+                "metric": {"type": "string", "minLength": 1, "maxLength": METRIC_LONGEST},
+                "direction": {"enum": ["minimize", "maximize"], "default": "minimize"},
+                "evaluation": {"enum": ["best", "last"], "default": "best"},
+            },
+            "additionalProperties": False,
+        },
+        "sampler": {
+            "type": "object",
+            "properties": {
+                "name": {"enum": list(SAMPLERS), "default": "halton"},
+                "seed": {"type": "integer", "minimum": 0, "maximum": SEED_HIGHEST, "default": 0},
+                "options": {"type": "object"},
+            },
+            "additionalProperties": False,
+        },
+        "budget": {
+            "type": "object",
+            "properties": {
+                "trials": {"type": "integer", "minimum": 1, "maximum": TRIALS_MOST},
+                "parallel": {"type": "integer", "minimum": 1, "maximum": PARALLEL_MOST, "default": 1},
+                "attempts": {"type": "integer", "minimum": 1, "maximum": ATTEMPTS_MOST, "default": ATTEMPTS},
+            },
+            "additionalProperties": False,
+        },
+        "job": {
+            "type": "object",
+            "required": ["template"],
+            "properties": {"template": {"type": "string", "minLength": 1, "maxLength": NAME_LONGEST}},
+            "additionalProperties": False,
+        },
+        "space": {"$ref": "#/components/schemas/SearchSpace"},
+    },
+    "additionalProperties": False,
+}
+"""What `StudyDesign.parse` reads, without a project: that stands in the address."""
 
 
 def _document(space: Any) -> Any:
