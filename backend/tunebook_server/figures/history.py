@@ -42,9 +42,8 @@ def compute(
 
 def draw(plot: HistoryPlot) -> Figure:
     shown = plot.marks
-    axis = theme.axis(
-        f"trial number · {labels.count(shown.trials, 'trial')}", rangemode="nonnegative", tickformat=",d"
-    )
+    title = f"trial number · {labels.count(shown.trials, 'trial')}"
+    axis = theme.axis(title, range=_range(plot), tickformat=",d")
     layout = theme.layout(legend=theme.MARKS_LEGEND, xaxis=axis, **marks.axes(shown, plot.objective))
     if shown.trials < NEEDED_TRIALS:
         return marks.wanted(layout, shown.trials, NEEDED_TRIALS)
@@ -59,3 +58,12 @@ def draw(plot: HistoryPlot) -> Figure:
     }
     lines = [best] if len(plot.best_numbers) else []
     return Figure([*lines, *marks.traces(shown, "number", plot.objective)], layout, marks.notes(shown))
+
+
+def _range(plot: HistoryPlot) -> list[float]:
+    """All numbers, with room for half a mark at both ends."""
+    last = max(
+        (int(points.numbers.max()) for _, _, points in marks.groups(plot.marks) if len(points)), default=1
+    )
+    pad = max(0.5, 0.02 * last)
+    return [-pad, last + pad]

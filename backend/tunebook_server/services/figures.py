@@ -19,6 +19,7 @@ from tunebook_server.figures.families import families
 from tunebook_server.figures.figure import Figure
 from tunebook_server.services import curves as curve_reads
 from tunebook_server.services import studies, trial_columns
+from tunebook_server.services.drawn import once
 from tunebook_server.services.figure_options import Options
 from tunebook_server.services.trial_columns import Snapshot
 from tunebook_server.storage import trial_columns as storage
@@ -73,7 +74,9 @@ def prepare(engine: Engine, *, study_id: int, kind: str, options: Mapping[str, s
         asked.options.refuse_others()
         return drawn.json(palette)
 
-    return Prepared(_version(asked, kind), draw)
+    version = _version(asked, kind)
+    name = repr((kind, version, sorted(options.items())))
+    return Prepared(version, lambda: once(engine, name, draw))
 
 
 def table(engine: Engine, *, study_id: int, kind: str, options: Mapping[str, str]) -> dict[str, Column]:
