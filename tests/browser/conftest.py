@@ -40,13 +40,13 @@ def visit(site: Site, browser: Browser) -> Iterator[Callable[..., Visit]]:
     contexts: list[BrowserContext] = []
     visits: list[Visit] = []
 
-    def start(*, width: int = 1280, dark: bool = False, login: bool = True) -> Visit:
+    def start(*, at: Site = site, width: int = 1280, dark: bool = False, login: bool = True) -> Visit:
         scheme: Literal["dark", "light"] = "dark" if dark else "light"
         context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
         contexts.append(context)
         if login:
-            log_in(context, site)
-        made = Visit(context.new_page(), site.url)
+            log_in(context, at)
+        made = Visit(context.new_page(), at.url)
         watch(made)
         visits.append(made)
         return made

@@ -5,8 +5,9 @@ from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import expect
+from sqlalchemy import Engine
 
-from tests.browser.window import Site, Visit
+from tests.browser.window import Site, Visit, serving
 from tunebook_server.services import access
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
@@ -96,7 +97,9 @@ def test_a_study_is_paused_and_resumed(visit: Open, site: Site) -> None:
 def test_a_trial_shows_how_to_run_it_again(visit: Open, site: Site) -> None:
     page = visit().open(site.study(48))
     page.locator("#trials tbody tr a").first.click()
-    expect(page.locator("#reproduce pre")).to_contain_text("python digits_mlp.py --optimizer=")
+    expect(page.locator("#reproduce pre")).to_contain_text(
+        re.compile(r"python digits_mlp\.py.+--optimizer=", re.DOTALL)
+    )
     expect(page.locator("#reproduce pre")).to_contain_text("cd /srv/digits")
     expect(page.locator("figure-view").first).to_have_attribute("data-state", "ready")
     page.get_by_label("Note").fill("worth a second look")
@@ -104,10 +107,14 @@ def test_a_trial_shows_how_to_run_it_again(visit: Open, site: Site) -> None:
     expect(page.get_by_label("Note")).to_have_value("worth a second look")
 
 
-def test_empty_pages_say_what_to_do_next(visit: Open, site: Site) -> None:
-    made = visit()
-    expect(made.open("/workers").locator(".empty")).to_contain_text("tunebook worker")
-    expect(made.open(site.study(0)).locator(".empty")).to_contain_text("tunebook worker --slots")
+def test_empty_pages_say_what_to_do_next(visit: Open, site: Site, engine: Engine) -> None:
+    with serving(engine) as url:
+        access.ensure_owner(engine)
+        made = visit(at=Site(url, engine, {}))
+        expect(made.open("/").locator(".empty")).to_contain_text("tunebook study run")
+        expect(made.open("/workers").locator(".empty")).to_contain_text("tunebook worker")
+        made.page.goto("about:blank")
+    expect(visit().open(site.study(0)).locator(".empty")).to_contain_text("tunebook worker --slots")
 
 
 def test_pages_that_are_not_there_say_so(visit: Open) -> None:
