@@ -2,13 +2,17 @@
 
 import json
 import random
+import shutil
+import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from celery import Celery
 
 import tunebook_broker  # noqa: F401 (registers the transport)
-from tests.live import Live
+from tests.broker.test_transport import running_redis
+from tests.live import Live, until
 
 SEED = 20261121
 ONE = """print('{"step": 1, "loss": 0.5}')"""
@@ -70,3 +74,24 @@ def test_the_workers_log_is_json_without_control_bytes(live: Live) -> None:
     assert not [byte for byte in content if byte < 0x20 and byte != 0x0A]
     events = [json.loads(line)["event"] for line in content.splitlines()]
     assert {"registered", "claimed", "the attempt ended", "shutting down"} <= set(events)
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[str]:
+    if not shutil.which("redis-server"):
+        pytest.skip("redis-server is not installed")
+    with running_redis(tmp_path) as url:
+        yield url
+
+
+@pytest.mark.redis
+def test_hints_through_redis(live: Live, redis: str) -> None:
+    with live.worker(TUNEBOOK_BROKER_URL=redis) as worker:
+        study = live.study(live.script(ONE))
+        (queued,) = until(lambda: live.trials(study), "there is a trial")
+        app = Celery(broker=redis, set_as_current=False)
+        app.send_task("tunebook.trial", args=[queued["id"]], queue="trials")
+        app.close()
+        assert live.ended(study)[0]["state"] == "completed"
+        worker.signal(signal.SIGTERM)
+        assert worker.popen.wait(10) == 0
