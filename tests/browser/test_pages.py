@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 from sqlalchemy import Engine
 
 from tests.browser.window import Site, Visit, serving
-from tunebook_server.services import access
+from tunebook_server.services import access, logs, trials
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 Open = Callable[..., Visit]
@@ -105,6 +105,20 @@ def test_a_trial_shows_how_to_run_it_again(visit: Open, site: Site) -> None:
     page.get_by_label("Note").fill("worth a second look")
     page.get_by_role("button", name="Save note").click()
     expect(page.get_by_label("Note")).to_have_value("worth a second look")
+
+
+def test_the_log_of_a_running_trial_is_followed(visit: Open, site: Site) -> None:
+    study_id = site.studies[48]
+    running = trials.page(site.engine, study_id=study_id, states=["running"], limit=1).items[0].trial
+    page = visit().open(f"/trials/{running.id}")
+    log = page.get_by_label("Output of the training job")
+    expect(log).to_have_text("")
+    for sequence, line in enumerate((b"step 10 loss 0.5\n", "step 20 <b>größer</b>\n".encode())):
+        logs.append(site.engine, trial_id=running.id, epoch=running.epoch, sequence=sequence, content=line)
+        expect(log).to_contain_text(line.decode().strip(), timeout=15_000)
+    expect(log).to_contain_text("step 10 loss 0.5")
+    page.reload()
+    expect(log).to_contain_text("step 20 <b>größer</b>")
 
 
 def test_empty_pages_say_what_to_do_next(visit: Open, site: Site, engine: Engine) -> None:

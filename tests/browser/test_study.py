@@ -134,6 +134,21 @@ def test_curves_share_a_colour_by_trial_and_differ_by_dash(visit: Open, site: Si
     assert "best step" in page.locator("#figure-curves .notes").inner_text()
 
 
+def test_a_figure_leaves_as_picture_and_as_numbers(visit: Open, site: Site) -> None:
+    page = visit().open(site.study(48))
+    for words, suffix in (("Save as PNG", ".png"), ("Save as SVG", ".svg"), ("Numbers as CSV", ".csv")):
+        page.get_by_label("More about layers").click()
+        with page.expect_download() as download:
+            page.locator(".figure", has_text="layers").get_by_text(words).click()
+        content = download.value.path().read_bytes()
+        if suffix == ".csv":
+            assert content.splitlines()[0] == b"trial_id,number,state,valid/error,layers"
+            assert len(content.splitlines()) == 49
+        else:
+            assert download.value.suggested_filename == f"layers{suffix}"
+            assert content.startswith(b"\x89PNG" if suffix == ".png" else b"<svg")
+
+
 def test_the_table_sorts_filters_searches_and_pages_in_the_address(visit: Open, site: Site) -> None:
     made = visit()
     page = made.open(site.study(10_000))
