@@ -1,6 +1,8 @@
 """Nothing is read twice in vain, and nobody overwrites what they have not seen."""
 
-from tests.api.site import Site, World, ok, problem
+import re
+
+from tests.api.site import HOST, Site, World, ok, problem
 
 
 def test_what_has_not_changed_is_not_sent_again(site: Site, world: World) -> None:
@@ -71,3 +73,14 @@ def test_two_editors_never_overwrite_each_other_in_silence(site: Site, world: Wo
         assert ok(site.get(path))["note"] == winner.json()["note"]
         accepted += 1
     assert accepted == 50
+
+
+def test_the_page_of_a_trial_sends_what_it_was_made_from(site: Site, world: World) -> None:
+    path = f"/trials/{world.trial}"
+    form = {"Content-Type": "application/x-www-form-urlencoded", "Origin": HOST}
+    edition = re.search('name="edition" value="([0-9a-f]+)"', site.get(path).text)
+    assert edition
+    ok(site.patch(f"/api/v1{path}", {"note": "ada was here"}))
+    late = site.request("POST", f"{path}/note", content=f"note=bob&edition={edition[1]}", headers=form)
+    assert late.status_code == 412
+    assert ok(site.get(f"/api/v1{path}"))["note"] == "ada was here"

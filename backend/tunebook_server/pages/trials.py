@@ -124,7 +124,13 @@ def retry(trial_id: Id, engine: Database, principal: Person) -> Response:
 @router.post("/trials/{trial_id}/note")
 def note(trial_id: Id, engine: Database, principal: Person, fields: Fields) -> Response:
     principal.require("study:write")
-    service.edit_note(engine, trial_id=trial_id, note=fields.get("note", ""), actor=principal.actor)
+    service.edit_note(
+        engine,
+        trial_id=trial_id,
+        note=fields.get("note", ""),
+        edition=fields.get("edition"),
+        actor=principal.actor,
+    )
     return RedirectResponse(f"/trials/{trial_id}", 303)
 
 
