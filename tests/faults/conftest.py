@@ -1,9 +1,9 @@
-"""A data folder of the test's own; whatever was started on it is gone afterwards."""
+"""A `tunebook up` of the test's own, or one that a file's tests share; nothing of it is left afterwards."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-import psutil
 import pytest
 
 from tests.faults.tree import Up
@@ -18,9 +18,20 @@ def record(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def up(tmp_path: Path) -> Iterator[Up]:
-    up = Up(tmp_path / "data")
+    with ended_well(Up(tmp_path / "data")) as up:
+        yield up
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    with ended_well(Up(tmp_path_factory.mktemp("shared") / "data")) as up:
+        yield up.start()
+
+
+@contextmanager
+def ended_well(up: Up) -> Iterator[Up]:
     yield up
     if up.process is not None and not up.ended:
         tree = up.tree()
-        up.stop()
-        psutil.wait_procs(tree, timeout=10)
+        assert up.stop() == 0
+        assert [process for process in tree if process.is_running()] == []

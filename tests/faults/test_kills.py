@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.conftest import ended_well
 from tests.faults.train import loss
 from tests.faults.tree import Up
 from tests.live import LEASE_SECONDS, until
@@ -38,8 +39,7 @@ def test_ten_kills_lose_no_trial_no_point_and_run_nothing_twice(up: Up, record: 
 def test_a_host_that_vanished_is_noticed_by_the_sweep_alone(
     tmp_path: Path, record: Path, sweep_seconds: str
 ) -> None:
-    up = Up(tmp_path / "data", TUNEBOOK_SWEEP_SECONDS=sweep_seconds)
-    try:
+    with ended_well(Up(tmp_path / "data", TUNEBOOK_SWEEP_SECONDS=sweep_seconds)) as up:
         up.start()
         up.study(record, kills={0: 1}, trials=1, steps=20)
         until(lambda: any(sizes(record).values()), "the trial trains")
@@ -53,8 +53,6 @@ def test_a_host_that_vanished_is_noticed_by_the_sweep_alone(
             silence = f"SELECT now() - lease_expires_at > interval '{LEASE_SECONDS} s' AS long FROM trials"
             until(lambda: up.rows(silence)[0]["long"], "its lease ran out long ago")
             assert up.states() == ["running"]
-    finally:
-        up.stop()
 
 
 def wait_for_progress(up: Up, record: Path) -> None:
@@ -83,7 +81,8 @@ def check_attempts(up: Up) -> None:
     for outcomes in by_trial.values():
         assert outcomes[-1] == "completed"
         assert not {"completed", "infeasible", "stopped"} & set(outcomes[:-1])
-    assert len(rows) > TRIALS  # the kills were felt
+    # Each kill of a supervisor, a job or a worker ended an attempt; server and Postgres may die unnoticed.
+    assert len(rows) >= TRIALS + sum(victim in ("supervisor", "training", "worker") for victim in VICTIMS)
 
 
 def check_fences(up: Up) -> None:

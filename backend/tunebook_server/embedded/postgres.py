@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
@@ -39,8 +40,11 @@ class Postgres:
     def url(self, database: str = "tunebook") -> str:
         return f"postgresql://tunebook@/{database}?host={quote(str(self.socket_folder), safe='')}"
 
-    def start(self) -> None:
-        """Returns when connections are accepted, also after a crash. Raises PostgresFailed."""
+    def start(self, give_up: Callable[[], bool] = lambda: False) -> None:
+        """Returns when connections are accepted, also after a crash.
+
+        Raises PostgresFailed, also when `give_up` says so while it waits.
+        """
         private_folder(self.folder)
         private_folder(self.socket_folder)
         binaries = find_binaries()
@@ -66,7 +70,7 @@ class Postgres:
                 process_group=0,
                 preexec_fn=die_with_parent(DEATH_SIGNAL),  # noqa: PLW1509 (one system call)
             )
-        self._wait_until_ready(log_start)
+        self._wait_until_ready(log_start, give_up)
 
     def stop(self, timeout_seconds: float = STOP_TIMEOUT_SECONDS) -> None:
         """Fast shutdown; after `timeout_seconds` an immediate one, which the next start recovers from."""
@@ -120,7 +124,7 @@ class Postgres:
         for name in (".s.PGSQL.5432", ".s.PGSQL.5432.lock"):
             (self.socket_folder / name).unlink(missing_ok=True)
 
-    def _wait_until_ready(self, log_start: int) -> None:
+    def _wait_until_ready(self, log_start: int, give_up: Callable[[], bool]) -> None:
         import psycopg
 
         assert self.process is not None
@@ -132,7 +136,7 @@ class Postgres:
                 psycopg.connect(self.url("postgres"), connect_timeout=2).close()
                 return
             except psycopg.OperationalError:
-                if time.monotonic() > end:
+                if time.monotonic() > end or give_up():
                     self.stop()
                     tail = self._log_tail(log_start)
                     raise PostgresFailed(f"Postgres is not ready in time:\n{tail}") from None

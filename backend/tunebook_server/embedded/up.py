@@ -1,34 +1,29 @@
 """`tunebook up`: Postgres, server, control worker and one worker in a process tree under one data folder."""
 
-import http.client
 import os
-import socket
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tunebook_broker import broker_url
 from tunebook_server.embedded.child import Backoff, Child, ended
 from tunebook_server.embedded.errors import PostgresFailed, UpFailed
 from tunebook_server.embedded.hold import Hold
 from tunebook_server.embedded.kernel import Lifeline
+from tunebook_server.embedded.parts import LOOPBACK, answers, listen, parts, python
 from tunebook_server.embedded.places import private_folder, write_private
 from tunebook_server.embedded.postgres import DEATH_SIGNAL, Postgres, make_database
-from tunebook_server.embedded.tokens import CLIENT_FILE, WORKER_FILE, write_tokens
+from tunebook_server.embedded.tokens import CLIENT_FILE, write_tokens
 from tunebook_server.embedded.wakeups import Wakeups
 from tunebook_server.services import access
 from tunebook_server.storage.engine import connect
 from tunebook_server.storage.migrate import migrate
 
-LOOPBACK = "127.0.0.1"
 START_TIMEOUT_SECONDS = 60.0
 LOOK_SECONDS = 1.0
 # All of it ends within 10 s of the signal: the worker drains first, while the server still answers it.
 WORKER_STOPPED_SECONDS, SERVER_STOPPED_SECONDS, POSTGRES_STOPPED_SECONDS = 5.0, 7.0, 8.5
-JOB_GRACE_SECONDS = 3
 STUDY_STOP_SECONDS = 0.5
-BACKLOG = 2048
 
 
 class Stopped(Exception):
@@ -78,7 +73,8 @@ class Tree:
         self._start_postgres()
         code = self._prepare()
         logs = private_folder(self.folder / "logs")
-        for name, argv, environment in self._commands():
+        listener, slots = self.listener.fileno(), self.options.slots
+        for name, argv, environment in parts(self.folder, self.postgres.url(), self.address, listener, slots):
             self.children[name] = Child(
                 name,
                 argv,
@@ -86,7 +82,7 @@ class Tree:
                 log=logs / f"{name}.log",
                 lifeline=self.lifeline,
                 say=say,
-                inherited=[self.listener.fileno()] if name == "server" else [],
+                inherited=[listener] if name == "server" else [],
             )
         self.children["server"].start()
         self._wait_for_server()
@@ -145,7 +141,12 @@ class Tree:
             child.end(0)
 
     def _start_postgres(self) -> None:
-        self.postgres.start()
+        try:
+            self.postgres.start(give_up=lambda: self.wakeups.stopping)
+        except PostgresFailed:
+            if self.wakeups.stopping:
+                raise Stopped from None
+            raise
         self._postgres_started_at = time.monotonic()
         assert self.postgres.process
         self.lifeline.guard(self.postgres.process.pid, DEATH_SIGNAL)
@@ -184,33 +185,6 @@ class Tree:
         finally:
             engine.dispose()
 
-    def _commands(self) -> list[tuple[str, list[str], dict[str, str]]]:
-        """Name, argv and environment of each child."""
-        shared = {
-            **os.environ,
-            "TUNEBOOK_DATA": str(self.folder),
-            "TUNEBOOK_BROKER_URL": broker_url(self.postgres.url()),
-        }
-        backend = {
-            **shared,
-            "TUNEBOOK_DATABASE_URL": self.postgres.url(),
-            "TUNEBOOK_HOST": LOOPBACK,
-            "TUNEBOOK_PORT": self.address.rpartition(":")[2],
-        }
-        worker = {
-            "TUNEBOOK_GRACE_SECONDS": str(JOB_GRACE_SECONDS),
-            **shared,
-            "TUNEBOOK_URL": self.address,
-            "TUNEBOOK_WORKER_TOKEN_FILE": str(self.folder / WORKER_FILE),
-        }
-        slots = [] if self.options.slots is None else ["--slots", str(self.options.slots)]
-        server = ["--no-migrate", "--fd", str(self.listener.fileno())]
-        return [
-            ("server", [*_python("tunebook_server.commands", "server"), *server], backend),
-            ("control", _python("tunebook_server.commands", "control"), backend),
-            ("worker", [*_python("tunebook_worker.commands", "worker"), *slots], worker),
-        ]
-
     def _wait_for_server(self) -> None:
         server, end = self.children["server"], time.monotonic() + START_TIMEOUT_SECONDS
         while not answers(self.address):
@@ -225,7 +199,7 @@ class Tree:
         assert self.options.study
         child = Child(
             "study",
-            [*_python("tunebook.cli", "main"), "study", "run", str(self.options.study), "--wait"],
+            [*python("tunebook.cli", "main"), "study", "run", str(self.options.study), "--wait"],
             environment={
                 **os.environ,
                 "TUNEBOOK_URL": self.address,
@@ -237,39 +211,6 @@ class Tree:
         )
         child.start()
         return child
-
-
-def listen(port: int) -> socket.socket:
-    """The server's socket, ours so that it outlives a crash of the server: connections wait meanwhile."""
-    try:
-        return socket.create_server((LOOPBACK, port), backlog=BACKLOG)
-    except OSError as error:
-        raise UpFailed(
-            f"Port {port} on {LOOPBACK} cannot be used ({error.strerror}). "
-            "Choose another with --port, or any free one with --port 0."
-        ) from None
-
-
-def _python(module: str, command: str) -> list[str]:
-    """The start of an argv: this interpreter, running one of our commands."""
-    # -P: a file of the current folder that is named like a module of ours must not be imported for it.
-    return [
-        sys.executable,
-        "-P",
-        "-c",
-        f"import sys; from {module} import {command} as run; sys.exit(run(sys.argv[1:]))",
-    ]
-
-
-def answers(address: str) -> bool:
-    connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=2)
-    try:
-        connection.request("GET", "/health")
-        return connection.getresponse().status == http.HTTPStatus.OK
-    except OSError:
-        return False
-    finally:
-        connection.close()
 
 
 def say(line: str) -> None:
