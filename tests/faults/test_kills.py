@@ -10,7 +10,7 @@ from tests.faults.train import loss
 from tests.faults.tree import Up
 from tests.live import LEASE_SECONDS, until
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("faults")]
 
 VICTIMS = ("supervisor", "training", "worker", "server", "postgres") * 2
 TRIALS, STEPS = 6, 30
@@ -33,6 +33,7 @@ def test_ten_kills_lose_no_trial_no_point_and_run_nothing_twice(up: Up, record: 
     for part in ("server", "worker"):
         assert up.said(f"The {part} ended (signal SIGKILL)")
     assert up.said("Postgres ended (signal SIGKILL)")
+    catches_what_it_is_there_for(up, trial["id"], record / f"trial-{trial['number']}")
 
 
 @pytest.mark.parametrize("sweep_seconds", ["1", "86400"], ids=["with the sweep", "control: without it"])
@@ -53,6 +54,20 @@ def test_a_host_that_vanished_is_noticed_by_the_sweep_alone(
             silence = f"SELECT now() - lease_expires_at > interval '{LEASE_SECONDS} s' AS long FROM trials"
             until(lambda: up.rows(silence)[0]["long"], "its lease ran out long ago")
             assert up.states() == ["running"]
+
+
+def catches_what_it_is_there_for(up: Up, trial_id: int, record: Path) -> None:
+    """The control: each check fails on a database in which its promise is broken."""
+    up.rows("UPDATE attempts SET outcome = 'completed' RETURNING 1")
+    with pytest.raises(AssertionError):
+        check_attempts(up)
+    up.rows("UPDATE metric_batches SET received_at = now() RETURNING 1")
+    with pytest.raises(AssertionError):
+        check_fences(up)
+    last = f"SELECT max(sequence) FROM metric_chunks WHERE trial_id = {trial_id} AND level = 0"
+    up.rows(f"DELETE FROM metric_chunks WHERE trial_id = {trial_id} AND sequence = ({last}) RETURNING 1")
+    with pytest.raises(AssertionError):
+        check_points(up, trial_id, record)
 
 
 def wait_for_progress(up: Up, record: Path) -> None:
