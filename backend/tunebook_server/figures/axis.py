@@ -85,6 +85,7 @@ def draw(plot: AxisPlot) -> Figure:
         shapes=_edges(scale),
     )
     layout["yaxis"]["hoverformat"] = ".6~g"
+    layout["margin"]["b"] += theme.TITLE_LINE_PIXELS * layout["xaxis"]["title"]["text"].count("<br>")
     if shown.trials < NEEDED_TRIALS:
         return marks.wanted(layout, shown.trials, NEEDED_TRIALS)
     name = labels.key_words(scale.key)[0]
@@ -109,6 +110,7 @@ def _axis(plot: AxisPlot) -> dict[str, Any]:
             "tickvals": list(range(len(scale.names))),
             "ticktext": [labels.plain(name, limit=18) for name in scale.names],
             "range": [-0.5, len(scale.names) - 0.5],
+            "automargin": True,  # names of choices may turn to fit
         }
     low, high = scale.low, scale.high
     if plot.seen:

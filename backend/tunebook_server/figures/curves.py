@@ -248,7 +248,8 @@ def _value_title(plot: CurvesPlot) -> str:
     arrow = ""
     if any(line.metric == plot.objective.metric for line in plot.lines):
         arrow = " ↓ better" if plot.objective.direction == "minimize" else " ↑ better"
-    return f"{labels.plain(plot.title)}{' (log)' if plot.log_values else ''}{arrow}"
+    title = labels.plain(plot.title, limit=labels.AXIS_LETTERS)
+    return f"{title}{' (log)' if plot.log_values else ''}{arrow}"
 
 
 def _notes(plot: CurvesPlot) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from urllib.parse import unquote
 from tunebook_server.domain.objective import Objective
 
 LABEL_LIMIT = 48
+AXIS_LETTERS = 24  # beside a figure 200 pixels high
 
 
 def plain(text: str, *, limit: int = LABEL_LIMIT) -> str:
@@ -58,4 +59,4 @@ def count(number: int, noun: str) -> str:
 def objective_title(objective: Objective, *, log: bool) -> str:
     """`valid/error ↓ better`, the scale named where it is not linear."""
     arrow = "↓" if objective.direction == "minimize" else "↑"
-    return f"{plain(objective.metric)}{' (log)' if log else ''} {arrow} better"
+    return f"{plain(objective.metric, limit=AXIS_LETTERS)}{' (log)' if log else ''} {arrow} better"

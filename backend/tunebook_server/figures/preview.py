@@ -66,6 +66,7 @@ def draw(plot: PreviewPlot) -> Figure:
             showgrid=False,
             showline=False,
             fixedrange=True,
+            automargin=True,
         ),
         showlegend=False,
         annotations=annotations,

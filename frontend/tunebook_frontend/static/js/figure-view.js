@@ -6,14 +6,14 @@ import { hideCard, showCard } from "./trial-card.js";
 const ZOOM_WAIT_MS = 250;
 const FRESH_MS = 2_000; // live points redraw a figure at most this often
 const NEAR = { rootMargin: "400px 0px" }; // figures are fetched a little before they are seen
+let turn = Promise.resolve(null); // figures are drawn one a task: the page paints between them
 
-/** @type {Promise<any>} */
-const plotly = new Promise((resolve, reject) => {
+const plotly = /** @type {Promise<any>} */ (new Promise((resolve, reject) => {
   const script = document.getElementById("plotly");
   if (window.Plotly) resolve(window.Plotly);
   script?.addEventListener("load", () => resolve(window.Plotly));
   script?.addEventListener("error", () => reject(new Error("plotly.js did not load")));
-});
+}));
 
 class FigureView extends HTMLElement {
   static observedAttributes = ["src"];
@@ -84,6 +84,7 @@ class FigureView extends HTMLElement {
   async show(/** @type {any} */ figure) {
     this.#figure = figure;
     const Plotly = await plotly;
+    await (turn = turn.then(() => new Promise((next) => setTimeout(next))));
     const { data, layout } = resolved(figure);
     const plot = /** @type {any} */ (this.querySelector(".plot"));
     await Plotly.react(plot, data, layout, { responsive: true, displayModeBar: false, doubleClick: "reset" });
