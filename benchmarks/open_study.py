@@ -117,7 +117,7 @@ def serving(database_url: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     environment = {**os.environ, "TUNEBOOK_DATABASE_URL": database_url, "TUNEBOOK_PORT": str(port)}
-    argv = [sys.executable, "-m", "tunebook_server.commands", "server"]
+    argv = [sys.executable, "-m", "tunebook", "server"]
     server = subprocess.Popen(argv, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     address = f"http://127.0.0.1:{port}"
     try:
