@@ -101,6 +101,21 @@ def test_a_late_batch_is_seen_where_levels_are_drawn(engine: Engine) -> None:
         compact(engine, sizes=SIZES)
 
 
+def test_what_was_overwritten_leaves_the_levels_too(engine: Engine) -> None:
+    trial_id = start(engine)
+    for sequence in range(64):
+        spike = 1_000.0 if sequence == 7 else 0.0
+        report(engine, trial_id, sequence, range(10 * sequence, 10 * sequence + 10), value=spike)
+    compact(engine, sizes=SIZES)
+    assert chunks(engine, level=1)
+    report(engine, trial_id, 64, range(70, 80), value=0.0)
+    assert compact(engine, sizes=SIZES) == 1
+    assert chunks(engine, level=1)
+    (curve,) = curves.read(engine, trial_ids=[trial_id], max_points=16)
+    assert curve.values.max() <= 1.0
+    assert curve.total_points == 640
+
+
 def test_a_long_curve_is_read_in_portions_of_what_is_drawn(engine: Engine) -> None:
     trial_id, points = start(engine), 400_000
     for sequence in range(80):

@@ -49,14 +49,19 @@ values = st.one_of(
     st.sampled_from([0.0, -0.0, 5e-324, -5e-324, 1e308, float("nan"), float("inf"), -float("inf")]),
     st.integers(-3, 3).map(float),
 )
-steps = st.one_of(st.integers(0, 40), st.sampled_from([0, LAST - 1, LAST]))
+steps = st.one_of(
+    st.integers(0, 12), st.integers(0, 12), st.integers(0, 60), st.sampled_from([LAST - 1, LAST])
+)
 points = st.one_of(
     st.lists(st.tuples(steps, values), min_size=1, max_size=8),
     st.tuples(st.integers(0, 60), st.lists(values, min_size=1, max_size=20)).map(
         lambda run: [(run[0] + place, value) for place, value in enumerate(run[1])]
     ),
 )
-batches = st.dictionaries(st.sampled_from(["loss", "train/loss", "acc"]), points, min_size=1, max_size=3)
+batches = st.one_of(
+    points.map(lambda written: {"loss": written}),
+    st.dictionaries(st.sampled_from(["loss", "acc"]), points, min_size=1, max_size=2),
+)
 
 
 @dataclass(frozen=True)
@@ -77,14 +82,11 @@ class Compact:
     pass
 
 
-operations = st.lists(
-    st.one_of(
-        st.builds(Report, st.integers(0, 12), batches),
-        st.builds(Report, st.integers(0, 12), batches),
-        st.builds(Compact),
-        st.builds(Resume, st.one_of(st.none(), st.integers(0, 50))),
-    ),
-    max_size=24,
+reports = st.builds(Report, st.integers(0, 9), batches)
+operations = st.one_of(
+    *(reports,) * 5,
+    st.builds(Compact),
+    st.builds(Resume, st.one_of(st.none(), st.integers(0, 20))),
 )
 
 
@@ -175,7 +177,7 @@ def same(steps: Steps, values: Values, expected: dict[int, float]) -> None:
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    operations,
+    st.lists(operations, min_size=5, max_size=30),
     st.sampled_from(["minimize", "maximize"]),
     st.sampled_from(["best", "last"]),
 )

@@ -108,8 +108,8 @@ DELETE = """
 DELETE FROM metric_chunks c
  USING unnest(%(metric_id)s, %(epoch)s, %(first)s, %(last)s) AS w (metric_id, epoch, first, last)
  WHERE c.trial_id = %(trial_id)s AND c.metric_id = w.metric_id AND c.epoch = w.epoch
-   AND ((c.level = 0 AND c.sequence BETWEEN w.first AND w.last) OR (c.level > 0 AND c.last_sequence >=
-   w.first))
+   AND ((c.level = 0 AND c.sequence BETWEEN w.first AND w.last)
+        OR (c.level > 0 AND c.last_sequence >= w.first))
 """
 
 
