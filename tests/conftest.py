@@ -8,8 +8,10 @@ from pathlib import Path
 import psycopg
 import pytest
 from hypothesis import HealthCheck, settings
+from playwright.sync_api import Browser
 from sqlalchemy import Engine
 
+from tests import chromium
 from tests.chromium import pytest_collection_modifyitems, pytest_terminal_summary
 from tunebook_server.embedded.postgres import Postgres
 from tunebook_server.storage.engine import connect
@@ -58,6 +60,12 @@ def engine(database_url: str) -> Iterator[Engine]:
     engine = connect(database_url)
     yield engine
     engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """One Chromium a test process; a test opens contexts of its own."""
+    yield from chromium.launched()
 
 
 def _execute(server: Postgres, statement: str) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import threading
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -40,9 +41,12 @@ class Site:
         self.engine = engine
         self.app: FastAPI = create_app(engine, settings or Settings())
         self.tokens: dict[str, str] = {}
-        self._runner = asyncio.Runner()
+        self._loop = asyncio.new_event_loop()
+        # Of its own thread: Playwright keeps a loop running in the main one.
+        self._thread = threading.Thread(target=self._loop.run_forever, name="site", daemon=True)
+        self._thread.start()
         self._open = AsyncExitStack()
-        self._client = self._runner.run(self._start())
+        self._client = self.run(self._start())
 
     async def _start(self) -> httpx.AsyncClient:
         await self._open.enter_async_context(self.app.router.lifespan_context(self.app))
@@ -50,8 +54,11 @@ class Site:
         return await self._open.enter_async_context(httpx.AsyncClient(transport=transport, base_url=HOST))
 
     def close(self) -> None:
-        self._runner.run(self._open.aclose())
-        self._runner.close()
+        self.run(self._open.aclose())
+        self.run(self._loop.shutdown_default_executor())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
 
     def request(
         self,
@@ -62,7 +69,7 @@ class Site:
         headers: Any = None,
         **content: Any,
     ) -> httpx.Response:
-        return self._runner.run(self.send(method, path, by=by, headers=headers, **content))
+        return self.run(self.send(method, path, by=by, headers=headers, **content))
 
     async def send(
         self,
@@ -83,10 +90,10 @@ class Site:
         async def send_all() -> list[httpx.Response]:
             return await asyncio.gather(*(self.send(m, path, **options) for m, path, options in requests))
 
-        return self._runner.run(send_all())
+        return self.run(send_all())
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        return self._runner.run(work)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     def get(self, path: str, **options: Any) -> httpx.Response:
         return self.request("GET", path, **options)

@@ -7,17 +7,11 @@ import psycopg
 import pytest
 from playwright.sync_api import Browser, BrowserContext
 
-from tests import chromium
 from tests.browser.window import Site, Visit, log_in, serving, watch
 from tests.scale import build
 from tunebook_server.embedded.postgres import Postgres
 from tunebook_server.services import access
 from tunebook_server.storage.engine import connect
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    yield from chromium.launched()
 
 
 @pytest.fixture(scope="session")

@@ -3,10 +3,8 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser
 from sqlalchemy import Engine
 
-from tests import chromium
 from tests.live import Live, tunebook
 from tunebook_server.embedded.postgres import Postgres
 from tunebook_server.storage.engine import connect
@@ -24,8 +22,3 @@ def database(live: Live) -> Iterator[Engine]:
     engine = connect(live.database_url)
     yield engine
     engine.dispose()
-
-
-@pytest.fixture
-def browser() -> Iterator[Browser]:
-    yield from chromium.launched()
