@@ -44,14 +44,16 @@ def test_the_raw_curve_stays_under_the_smoothed_one() -> None:
     raw, smooth = drawn.data
     assert (raw["opacity"], raw["showlegend"]) == (0.3, False)
     assert array(raw["y"]) == pytest.approx(values)
-    assert np.abs(np.diff(array(smooth["y"]))).max() < 0.06
+    assert np.abs(np.diff(array(smooth["y"])))[1:-1].max() < 0.03
 
 
 def test_smoothing_keeps_gaps_and_has_no_lag() -> None:
     values = np.array([0.0, 1.0, np.nan, 3.0, 4.0])
-    assert curves.smoothed(values, 3) == pytest.approx([0.5, 0.5, np.nan, 3.5, 3.5], nan_ok=True)
+    assert curves.smoothed(values, 3) == pytest.approx([0.0, 0.5, np.nan, 3.5, 4.0], nan_ok=True)
     line = np.arange(50.0)
-    assert curves.smoothed(line, 9)[10:40] == pytest.approx(line[10:40])
+    assert curves.smoothed(line, 9) == pytest.approx(line)
+    steep = np.array([1.0] + [0.0] * 40)
+    assert np.flatnonzero(curves.smoothed(steep, 32)).tolist() == [0, 1, 2]
 
 
 def test_a_thousand_other_trials_are_one_trace_with_gaps() -> None:

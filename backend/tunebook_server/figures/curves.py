@@ -109,13 +109,18 @@ def draw(plot: CurvesPlot) -> Figure:
 
 
 def smoothed(values: NDArray[np.float64], points: int) -> NDArray[np.float64]:
-    """The centred mean over `points` neighbours, without lag; NaN and infinity are left out and stay gaps."""
-    half = min(points // 2, max(len(values) - 1, 0) // 2)
+    """The centred mean over `points` neighbours, without lag; NaN and infinity are left out and stay gaps.
+
+    At most a tenth of the curve wide and symmetric up to its ends: the steep start of a training curve would
+    otherwise be smeared over steps that were already flat.
+    """
+    half = min(points // 2, max(len(values) // 20, 1))
     finite = np.isfinite(values)
     total = np.concatenate([[0.0], np.cumsum(np.where(finite, values, 0.0))])
     counted = np.concatenate([[0], np.cumsum(finite)])
     place = np.arange(len(values))
-    first, last = np.maximum(place - half, 0), np.minimum(place + half + 1, len(values))
+    reach = np.minimum(half, np.minimum(place, place[::-1]))
+    first, last = place - reach, place + reach + 1
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = (total[last] - total[first]) / (counted[last] - counted[first])
     return np.where(finite, mean, np.nan)
