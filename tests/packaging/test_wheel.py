@@ -54,21 +54,23 @@ print(json.dumps(names))
     assert installed <= HTTPX_TREE | {"tunebook"}
 
 
+BEFORE = "import json, sys\nbefore = set(sys.modules)  # some systems load a sitecustomize of their own\n"
 FOREIGN = """
-    foreign = {name.partition(".")[0] for name in sys.modules} - sys.stdlib_module_names - {"__main__"}
+    foreign = {name.partition(".")[0] for name in set(sys.modules) - before} - sys.stdlib_module_names
     print(json.dumps(sorted(name for name in foreign if not name.startswith("_"))))
 """
 
 
 def test_importing_it_loads_the_standard_library_alone(base: Path) -> None:
-    code = "import json, sys, tunebook\nif True:\n" + FOREIGN
+    code = BEFORE + "import tunebook\nif True:\n" + FOREIGN
     assert evaluate(base, code) == ["tunebook"]
 
 
 def test_the_first_request_loads_httpx_and_its_own_tree(base: Path) -> None:
     code = (
-        """
-import json, sys, tunebook
+        BEFORE
+        + """
+import tunebook
 from tunebook.api import Api
 try:
     Api("http://127.0.0.1:9", "x").get("/me")
