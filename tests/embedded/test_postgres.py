@@ -92,8 +92,9 @@ def test_killed_it_starts_again_with_all_that_was_committed(folder: Path, victim
         server.process.wait()
         server.start()
     else:
+        before = times_ready(server)
         os.kill(connection.info.backend_pid, signal.SIGKILL)
-        wait_until(lambda: reachable(server))
+        wait_until(lambda: times_ready(server) > before)  # reachable it is too until the postmaster notices
     assert kept(server) == 7
     connection.close()
     server.stop()
@@ -298,6 +299,10 @@ def reachable(server: Postgres) -> bool:
     except psycopg.OperationalError:
         return False
     return True
+
+
+def times_ready(server: Postgres) -> int:
+    return server.log.read_text().count("ready to accept connections")
 
 
 def kept(server: Postgres) -> object:
