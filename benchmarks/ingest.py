@@ -36,6 +36,8 @@ from tunebook_server.embedded.postgres import Postgres
 POINTS = 1_000
 WARM_BATCHES = 3
 LEAST_BATCHES = 8
+SETTLE_SECONDS = 60.0
+RESTING_SHARE = 0.05  # of a core
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,7 @@ def measure(
     for sender in senders:
         for _ in range(WARM_BATCHES):
             sender.send(POINTS)
+    settle(system.server)
     server_cpu, database_cpu = cpu_seconds(system.server), cpu_seconds(database)
     client_cpu, started = time.process_time(), time.perf_counter()
     batches = run(senders, seconds)
@@ -145,6 +148,17 @@ def run(senders: Sequence[Sender], seconds: float) -> int:
     with ThreadPoolExecutor(len(senders)) as clients:
         list(clients.map(go, range(len(senders))))
     return sum(sent)
+
+
+def settle(server: psutil.Process | None) -> None:
+    """Waits until the server rests: MLflow's starts further processes after it says that it is healthy."""
+    end = time.monotonic() + SETTLE_SECONDS
+    spent = cpu_seconds(server)
+    while time.monotonic() < end:
+        time.sleep(1.0)
+        spent, before = cpu_seconds(server), spent
+        if spent - before < RESTING_SHARE:
+            return
 
 
 def cpu_seconds(root: psutil.Process | None) -> float:
