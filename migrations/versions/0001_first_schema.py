@@ -96,10 +96,9 @@ CREATE TABLE studies (
     created_at timestamptz NOT NULL DEFAULT now(),
     changed_at timestamptz NOT NULL DEFAULT now(),
     finished_at timestamptz
-) WITH (fillfactor = 50);
--- Every report raises a revision: no index on revision or changed_at, and room on the page, or each would cost
--- an entry in every index. Finding the changed among thousands of studies by looking at all is cheap.
+);
 CREATE INDEX studies_project ON studies (project_id, id);
+CREATE INDEX studies_changed ON studies (changed_at);
 CREATE INDEX studies_open ON studies (id) WHERE state = 'running';
 CREATE TABLE search_spaces (
     study_id bigint NOT NULL REFERENCES studies ON DELETE CASCADE,
@@ -166,7 +165,7 @@ CREATE TABLE trials (
     CONSTRAINT held_has_epoch CHECK (state NOT IN ('claimed', 'running') OR epoch >= 1),
     CONSTRAINT ended_has_time CHECK
         ((state IN ('completed', 'infeasible', 'stopped', 'failed')) = (finished_at IS NOT NULL))
-) WITH (fillfactor = 80);
+);
 CREATE INDEX trials_leases ON trials (lease_expires_at) WHERE lease_expires_at IS NOT NULL;
 CREATE INDEX trials_queued ON trials (study_id, number) WHERE state = 'queued';
 CREATE INDEX trials_state ON trials (study_id, state, number);

@@ -54,8 +54,6 @@ def _store(
     if _fenced(target, epoch, content_hash):
         return Accepted(len(content.steps), duplicate=True)
     scored = _appended_score(target, content)
-    rewritten = scored is None and target.objective.metric in content.names
-    rescored = rewritten or (scored is not None and scored.objective != target.score.objective)
     written = metrics.write(
         connection,
         trial_id=trial_id,
@@ -65,18 +63,20 @@ def _store(
         metric_ids=_metric_ids(connection, target, content.names),
         batch=content,
         score=scored,
-        bumped_study=None if rescored else target.study_id,
     )
     if not written:
         earlier = metrics.content_hash(connection, trial_id=trial_id, epoch=epoch, sequence=sequence)
         _check_same(earlier, content_hash)
         return Accepted(len(content.steps), duplicate=True)
+    rewritten = scored is None and target.objective.metric in content.names
     if rewritten:
         metrics.recompute_objective(connection, trial_id)
     if target.state == TrialState.CLAIMED:
         metrics.set_running(connection, trial_id=trial_id)
-    if rescored:
+    if rewritten or (scored and scored.objective != target.score.objective):
         studies.bump_best(connection, target.study_id)
+    else:
+        studies.bump(connection, target.study_id)
     return Accepted(len(content.steps), duplicate=False)
 
 

@@ -139,12 +139,8 @@ WITH arrived AS (
 ), scored AS (
     UPDATE trials
        SET objective = %(objective)s::float8, best_step = %(best_step)s::bigint,
-           last_step = %(scored_step)s::bigint, objective_points = %(scored_points)s,
-           changed_at = CASE WHEN objective IS NOT DISTINCT FROM %(objective)s THEN changed_at ELSE now() END
+           last_step = %(scored_step)s::bigint, objective_points = %(scored_points)s, changed_at = now()
      WHERE id = %(trial_id)s AND %(scored_points)s > 0 AND EXISTS (SELECT FROM arrived)
-), bumped AS (
-    UPDATE studies SET revision = revision + 1, changed_at = clock_timestamp()
-     WHERE id = %(study_id)s::bigint AND EXISTS (SELECT FROM arrived)
 )
 SELECT EXISTS (SELECT FROM arrived), ARRAY(SELECT metric_id FROM appended),
        coalesce((SELECT max(sequence) FROM metric_batches WHERE trial_id = %(trial_id)s AND epoch = %(epoch)s)
@@ -162,10 +158,8 @@ def write(
     metric_ids: tuple[int, ...],
     batch: Batch,
     score: Score | None,
-    bumped_study: int | None,
 ) -> bool:
-    """Stores the batch and keeps the curves' summaries, the trial's new `score` unless None, and raises the
-    revision of `bumped_study` unless None.
+    """Stores the batch and keeps the curves' summaries, and the trial's new `score` unless None.
 
     False when this sequence is there already.
     """
@@ -184,7 +178,6 @@ def write(
         "best_step": scored.best_step,
         "scored_step": scored.last_step,
         "scored_points": scored.points,
-        "study_id": bumped_study,
     }
     for name in ("points", "first_step", "last_step", "min_step", "max_step", "nonfinite_points"):
         values[name] = Integers(getattr(batch, name))

@@ -161,6 +161,7 @@ studies = Table(
     _now("changed_at"),
     _time("finished_at"),
     Index("studies_project", "project_id", "id"),
+    Index("studies_changed", "changed_at"),
     Index("studies_open", "id", postgresql_where=text("state = 'running'")),
 )
 search_spaces = Table(
