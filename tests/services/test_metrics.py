@@ -1,6 +1,6 @@
 import hashlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -17,9 +17,12 @@ from tunebook_server.domain.compaction import Sizes
 from tunebook_server.domain.errors import Fenced, Invalid, Mismatch, NotFound
 from tunebook_server.domain.objective import Objective
 from tunebook_server.domain.study import Study
+from tunebook_server.domain.trial import TrialState
 from tunebook_server.services import checkpoints, curves, metrics, trials
 from tunebook_server.services.compaction import compact
 from tunebook_server.services.metrics import Accepted
+from tunebook_server.storage import metrics as storage
+from tunebook_server.storage.engine import connect
 
 LAST = 2**63 - 1
 SMALL = Sizes(chunk_points=6, group_points=24, merge_points=10_000)
@@ -66,10 +69,13 @@ batches = st.one_of(
 
 @dataclass(frozen=True)
 class Report:
-    """Sent again under a sequence that was used, it is a replay."""
+    """Sent again under a sequence that was used, it is a replay. Two servers take them, each with what it
+    remembers of the trial.
+    """
 
     sequence: int
     written: Written
+    server: int
 
 
 @dataclass(frozen=True)
@@ -82,7 +88,13 @@ class Compact:
     pass
 
 
-reports = st.builds(Report, st.integers(0, 9), batches)
+appended = st.builds(
+    lambda first, new, server: Report(first // 10, {"loss": [(first, new[0]), (first + 1, new[1])]}, server),
+    st.integers(0, 99),
+    st.tuples(values, values),
+    st.integers(0, 1),
+)
+reports = st.one_of(st.builds(Report, st.integers(0, 9), batches, st.integers(0, 1)), appended)
 operations = st.one_of(
     *(reports,) * 5,
     st.builds(Compact),
@@ -93,8 +105,9 @@ operations = st.one_of(
 class Player:
     """Plays operations on a trial and on the model."""
 
-    def __init__(self, engine: Engine, objective: Objective) -> None:
-        self.engine, self.objective, self.model = engine, objective, Model()
+    def __init__(self, servers: tuple[Engine, Engine], objective: Objective) -> None:
+        self.servers, self.objective, self.model = servers, objective, Model()
+        engine = self.engine = servers[0]
         self.study, self.trial_id = start(engine, objective)
 
     def play(self, operation: Report | Resume | Compact) -> None:
@@ -110,7 +123,8 @@ class Player:
         sent = self.model.batches[epoch]
         replayed = sequence in sent
         written = sent.setdefault(sequence, operation.written)
-        assert report(self.engine, self.trial_id, epoch, sequence, written).duplicate == replayed
+        server = self.servers[operation.server]
+        assert report(server, self.trial_id, epoch, sequence, written).duplicate == replayed
 
     def _resume(self, checkpoint: int | None) -> None:
         epoch = self.model.epoch
@@ -175,6 +189,13 @@ def same(steps: Steps, values: Values, expected: dict[int, float]) -> None:
     assert [bits(value) for value in values] == [bits(value) for value in expected.values()]
 
 
+@pytest.fixture
+def servers(engine: Engine, database_url: str) -> Iterator[tuple[Engine, Engine]]:
+    other = connect(database_url)
+    yield engine, other
+    other.dispose()
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(operations, min_size=5, max_size=30),
@@ -182,19 +203,19 @@ def same(steps: Steps, values: Values, expected: dict[int, float]) -> None:
     st.sampled_from(["best", "last"]),
 )
 def test_any_history_reads_back_as_the_model_says(
-    engine: Engine,
+    servers: tuple[Engine, Engine],
     history: list[Report | Resume | Compact],
     direction: str,
     evaluation: str,
 ) -> None:
-    """Any split into batches, any order and number of deliveries, resumes, and compaction at any moment."""
-    player = Player(engine, Objective("loss", direction, evaluation))  # type: ignore[arg-type]
+    """Any split into batches, order, number of deliveries and servers, resumes, compaction at any moment."""
+    player = Player(servers, Objective("loss", direction, evaluation))  # type: ignore[arg-type]
     for operation in history:
         player.play(operation)
         player.check()
     player.play(Compact())
     player.check()
-    trials.release(engine, trial_id=player.trial_id, epoch=player.model.epoch)
+    trials.release(player.engine, trial_id=player.trial_id, epoch=player.model.epoch)
     player.play(Compact())
     player._check_visible()
 
@@ -238,6 +259,45 @@ def test_a_batch_is_stored_once_whatever_is_sent_again(engine: Engine) -> None:
     assert report(engine, trial_id, 1, 7, written) == Accepted(2, duplicate=True)
     with pytest.raises(Fenced, match="completed"):
         report(engine, trial_id, 1, 8, written)
+
+
+@pytest.mark.parametrize("guarded", [True, False])
+def test_nothing_is_written_on_what_is_remembered_of_before(
+    servers: tuple[Engine, Engine], monkeypatch: pytest.MonkeyPatch, guarded: bool
+) -> None:
+    """What a server remembers is old after a report to another; unguarded, it forgets the better value."""
+    if not guarded:
+        unguarded = storage.WRITE.replace("AND reports = %(reports)s", "")
+        assert unguarded != storage.WRITE
+        monkeypatch.setattr(storage, "WRITE", unguarded)
+    here, there = servers
+    _, trial_id = start(here)
+    report(here, trial_id, 1, 0, {"loss": [(0, 5.0)]})
+    report(there, trial_id, 1, 1, {"loss": [(1, 1.0)]})
+    report(here, trial_id, 1, 2, {"loss": [(2, 7.0)]})
+    trial = trials.get(here, trial_id=trial_id)
+    assert (trial.objective, trial.best_step, trial.last_step) == ((1.0, 1, 2) if guarded else (5.0, 0, 2))
+
+
+@pytest.mark.parametrize("guarded", [True, False])
+def test_an_attempt_that_has_ended_takes_no_more(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, guarded: bool
+) -> None:
+    """Nor does what is remembered of it let a point through; without the guard it would."""
+    if not guarded:
+        monkeypatch.setattr(
+            storage, "WRITE", storage.WRITE.replace("AND state IN ('claimed', 'running')", "")
+        )
+    _, trial_id = start(engine)
+    report(engine, trial_id, 1, 0, {"loss": [(0, 5.0)]})
+    trials.finish(engine, trial_id=trial_id, epoch=1, state=TrialState.COMPLETED)
+    if guarded:
+        with pytest.raises(Fenced):
+            report(engine, trial_id, 1, 1, {"loss": [(1, 7.0)]})
+    else:
+        report(engine, trial_id, 1, 1, {"loss": [(1, 7.0)]})
+    (curve,) = curves.read(engine, trial_ids=[trial_id], metrics=["loss"])
+    assert len(curve.steps) == (1 if guarded else 2)
 
 
 def test_an_old_attempt_writes_nothing(engine: Engine) -> None:

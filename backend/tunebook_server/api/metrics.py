@@ -1,12 +1,14 @@
 """Points: reported by jobs, read as curves."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
-from tunebook_server.api.access import Database, Reader, ReporterHere
+from tunebook_server.api.access import Database, Reader, ReporterHere, engine_of
 from tunebook_server.api.problems import Refused
 from tunebook_server.api.route import Route, not_json
 from tunebook_server.api.schemas import INT64_MOST, Id, Name
@@ -21,8 +23,10 @@ from tunebook_server.api.schemas.metrics import (
     arrays,
     content_hash,
 )
+from tunebook_server.domain.access import Principal
 from tunebook_server.domain.curve import Curve
 from tunebook_server.services import curves, metrics, studies, trials
+from tunebook_server.storage.engine import Engine
 
 router = APIRouter(tags=["metrics"], route_class=Route)
 
@@ -34,8 +38,18 @@ EXAMPLE = {
 }
 
 
-async def raw_body(request: Request) -> bytes:
-    return await request.body()
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A report as it came: nothing of it is believed, nor read, before `sender` says whose it is."""
+
+    trial_id: int
+    body: bytes
+    engine: Engine
+    sender: Callable[[], Principal]
+
+
+async def delivery(request: Request, trial_id: Id, reporter: ReporterHere) -> Delivery:
+    return Delivery(trial_id, await request.body(), await engine_of(request), reporter)
 
 
 @router.post(
@@ -54,17 +68,15 @@ async def raw_body(request: Request) -> bytes:
         }
     },
 )
-def report(
-    trial_id: Id, reporter: ReporterHere, engine: Database, body: Annotated[bytes, Depends(raw_body)]
-) -> Response:
+def report(sent: Annotated[Delivery, Depends(delivery)]) -> Response:
     """Report a batch of points; the same batch again changes nothing. 409 fenced: another attempt goes on."""
-    principal = reporter()
-    batch = parse(body)
+    principal = sent.sender()
+    batch = parse(sent.body)
     principal.require_epoch(batch["epoch"])
     series = arrays(batch["series"])
     accepted = metrics.report(
-        engine,
-        trial_id=trial_id,
+        sent.engine,
+        trial_id=sent.trial_id,
         epoch=batch["epoch"],
         sequence=batch["sequence"],
         series=series,

@@ -17,7 +17,7 @@ from tunebook_server.domain.errors import (
     Unauthenticated,
 )
 from tunebook_server.storage import access, audit
-from tunebook_server.storage.engine import Connection, Engine, transaction
+from tunebook_server.storage.engine import Connection, Engine, autocommit, transaction
 
 CODE_LIFETIME = timedelta(minutes=15)
 SESSION_LIFETIME = timedelta(days=7)
@@ -93,7 +93,7 @@ def authenticate(engine: Engine, *, bearer: str | None, session: str | None) -> 
     """
     if session is None and bearer is None:
         raise Unauthenticated("This needs a login or a token.", remedy=_TRY_AGAIN)
-    with access.autocommit(engine) as connection:
+    with autocommit(engine) as connection:
         return (
             _by_session(connection, session) if session is not None else _by_token(connection, bearer or "")
         )

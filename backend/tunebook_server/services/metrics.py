@@ -1,14 +1,15 @@
 """Reports of training jobs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tunebook_server.domain.batch import Batch, Series, batch
 from tunebook_server.domain.curve import Score, after, score
 from tunebook_server.domain.errors import Fenced, Invalid, Mismatch
 from tunebook_server.domain.trial import HELD, TrialState
+from tunebook_server.services import reported
 from tunebook_server.storage import attempts, metrics, studies
-from tunebook_server.storage.engine import Connection, Engine, transaction
-from tunebook_server.storage.metrics import Target
+from tunebook_server.storage.engine import Connection, Engine, autocommit, transaction
+from tunebook_server.storage.metrics import Locked, Target, Written
 
 MAX_SEQUENCE = 2**63 - 1
 
@@ -30,66 +31,123 @@ def report(
     """
     if not 0 <= sequence <= MAX_SEQUENCE:
         raise Invalid(f"sequence is {sequence}", field="sequence", remedy="Count batches from 0.")
-    content = batch(series)
+    incoming = Incoming(trial_id, epoch, sequence, content_hash, batch(series))
     try:
-        with transaction(engine) as connection:
-            return _store(
-                connection,
-                content,
-                trial_id=trial_id,
-                epoch=epoch,
-                sequence=sequence,
-                content_hash=content_hash,
-            )
+        return _append(engine, incoming) or _store(engine, incoming)
     except Fenced:
         with transaction(engine) as connection:
-            attempts.drop(connection, trial_id, epoch, len(content.steps))
+            attempts.drop(connection, trial_id, epoch, incoming.points)
         raise
 
 
-def _store(
-    connection: Connection, content: Batch, *, trial_id: int, epoch: int, sequence: int, content_hash: bytes
-) -> Accepted:
-    target = metrics.lock(connection, trial_id=trial_id, epoch=epoch, sequence=sequence, names=content.names)
-    if _fenced(target, epoch, content_hash):
-        return Accepted(len(content.steps), duplicate=True)
-    scored = _appended_score(target, content)
-    written = metrics.write(
-        connection,
-        trial_id=trial_id,
-        epoch=epoch,
-        sequence=sequence,
-        content_hash=content_hash,
-        metric_ids=_metric_ids(connection, target, content.names),
-        batch=content,
-        score=scored,
-    )
-    if not written:
-        earlier = metrics.content_hash(connection, trial_id=trial_id, epoch=epoch, sequence=sequence)
-        _check_same(earlier, content_hash)
-        return Accepted(len(content.steps), duplicate=True)
-    rewritten = scored is None and target.objective.metric in content.names
-    if rewritten:
-        metrics.recompute_objective(connection, trial_id)
-    if target.state == TrialState.CLAIMED:
-        metrics.set_running(connection, trial_id=trial_id)
-    if rewritten or (scored and scored.objective != target.score.objective):
-        studies.bump_best(connection, target.study_id)
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    trial_id: int
+    epoch: int
+    sequence: int
+    content_hash: bytes
+    content: Batch
+
+    @property
+    def points(self) -> int:
+        return len(self.content.steps)
+
+
+def _append(engine: Engine, incoming: Incoming) -> Accepted | None:
+    """Writes a batch that only continues its curves, on what the last report left: one statement, no lock.
+
+    None where more is to be done than that, or where the trial has changed since.
+    """
+    last = reported.last(engine, incoming.trial_id)
+    ids = last and last.continued_by(incoming.epoch, incoming.sequence, incoming.content)
+    if not last or not ids:
+        return None
+    score = _scored(last.target, incoming.content)
+    if score is None or score.objective != last.target.score.objective:
+        return None
+    with autocommit(engine) as connection:
+        written = _write(connection, last.target, incoming, ids, score, bump=True)
+    if written is None:
+        return None
+    _note(engine, last.target, incoming, ids, score)
+    return Accepted(incoming.points, duplicate=False)
+
+
+def _store(engine: Engine, incoming: Incoming) -> Accepted:
+    """Writes any batch, under the lock of its trial."""
+    with transaction(engine) as connection:
+        locked = metrics.lock(
+            connection,
+            trial_id=incoming.trial_id,
+            epoch=incoming.epoch,
+            sequence=incoming.sequence,
+            names=incoming.content.names,
+        )
+        target = locked.target
+        if _fenced(locked, incoming):
+            return Accepted(incoming.points, duplicate=True)
+        score = _scored(target, incoming.content)
+        rescored = score is None or score.objective != target.score.objective
+        ids = _metric_ids(connection, locked, incoming.content.names)
+        written = _write(connection, target, incoming, ids, score or target.score, bump=not rescored)
+        if written is None:
+            earlier = metrics.content_hash(
+                connection, trial_id=target.trial_id, epoch=target.epoch, sequence=incoming.sequence
+            )
+            _check_same(earlier, incoming.content_hash)
+            return Accepted(incoming.points, duplicate=True)
+        if score is None:
+            metrics.recompute_objective(connection, target.trial_id)
+        if target.state == TrialState.CLAIMED:
+            metrics.set_running(connection, trial_id=target.trial_id)
+        if rescored:
+            studies.bump_best(connection, target.study_id)
+    if score is None or written.late:
+        reported.forget(engine, target.trial_id)
     else:
-        studies.bump(connection, target.study_id)
-    return Accepted(len(content.steps), duplicate=False)
+        _note(engine, target, incoming, ids, score)
+    return Accepted(incoming.points, duplicate=False)
 
 
-def _fenced(target: Target, epoch: int, content_hash: bytes) -> bool:
+def _write(
+    connection: Connection,
+    target: Target,
+    incoming: Incoming,
+    metric_ids: tuple[int, ...],
+    score: Score,
+    *,
+    bump: bool,
+) -> Written | None:
+    return metrics.write(
+        connection,
+        target=target,
+        sequence=incoming.sequence,
+        content_hash=incoming.content_hash,
+        metric_ids=metric_ids,
+        batch=incoming.content,
+        score=score,
+        bump=bump,
+    )
+
+
+def _note(
+    engine: Engine, target: Target, incoming: Incoming, metric_ids: tuple[int, ...], score: Score
+) -> None:
+    now = replace(target, state=TrialState.RUNNING, reports=target.reports + 1, score=score)
+    reported.note(engine, now, incoming.sequence, incoming.content, metric_ids)
+
+
+def _fenced(locked: Locked, incoming: Incoming) -> bool:
     """True for a batch that is stored already; raises Fenced for one that may not be stored any more."""
-    if target.epoch != epoch:
+    target = locked.target
+    if target.epoch != incoming.epoch:
         raise Fenced(
-            f"attempt {epoch} no longer holds the trial: attempt {target.epoch} does",
+            f"attempt {incoming.epoch} no longer holds the trial: attempt {target.epoch} does",
             field="epoch",
             remedy="Stop the training job; its later points are not wanted.",
         )
-    if target.content_hash is not None:
-        _check_same(target.content_hash, content_hash)
+    if locked.content_hash is not None:
+        _check_same(locked.content_hash, incoming.content_hash)
         return True
     if target.state not in HELD:
         raise Fenced(f"the trial is {target.state}", remedy="Stop the training job.")
@@ -105,17 +163,17 @@ def _check_same(earlier: bytes | None, content_hash: bytes) -> None:
         )
 
 
-def _metric_ids(connection: Connection, target: Target, names: tuple[str, ...]) -> tuple[int, ...]:
-    known = tuple(metric_id for metric_id in target.metric_ids if metric_id is not None)
+def _metric_ids(connection: Connection, locked: Locked, names: tuple[str, ...]) -> tuple[int, ...]:
+    known = tuple(metric_id for metric_id in locked.metric_ids if metric_id is not None)
     if len(known) == len(names):
         return known
-    return metrics.add_names(connection, study_id=target.study_id, names=names)
+    return metrics.add_names(connection, study_id=locked.target.study_id, names=names)
 
 
-def _appended_score(target: Target, content: Batch) -> Score | None:
-    """The trial's score after points that continue its objective's curve; None for any others."""
+def _scored(target: Target, content: Batch) -> Score | None:
+    """The trial's score after the batch; None where that rewrites the objective's curve: all points tell."""
     if target.objective.metric not in content.names:
-        return None
+        return target.score
     summary = content.summary(content.names.index(target.objective.metric))
     last_step = target.score.last_step
     if last_step is not None and summary.first_step <= last_step:

@@ -1,16 +1,15 @@
 """Where users, login codes, sessions and tokens are kept: secrets as SHA-256 hashes only."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import RowMapping, and_, bindparam, delete, func, insert, or_, select, text, update
+from sqlalchemy import RowMapping, delete, func, insert, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from tunebook_server.domain.access import Token, TokenKind, User, new_token, secret_hash
-from tunebook_server.storage.engine import Connection, Engine
+from tunebook_server.storage.engine import Connection, fetch_row
 from tunebook_server.storage.tables import (
     login_attempts,
     login_codes,
@@ -41,13 +40,6 @@ class KnownToken:
     epoch: int | None
     current: bool
     use_is_old: bool
-
-
-@contextmanager
-def autocommit(engine: Engine) -> Iterator[Connection]:
-    """A connection whose statements each stand alone: a look-up then costs one round trip, not three."""
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        yield connection
 
 
 def ping(connection: Connection) -> None:
@@ -194,56 +186,34 @@ def mint_trial_token(connection: Connection, *, trial_id: int, epoch: int) -> st
     return secret
 
 
-_FIND_TOKEN = (
-    select(
-        tokens.c.id,
-        tokens.c.kind,
-        tokens.c.name,
-        tokens.c.scopes,
-        tokens.c.user_id,
-        tokens.c.worker_id,
-        tokens.c.trial_id,
-        tokens.c.epoch,
-        or_(tokens.c.generation.is_(None), tokens.c.generation == server.c.generation).label("current"),
-        and_(
-            tokens.c.kind != "trl",
-            func.coalesce(tokens.c.last_used_at < func.now() - _USE_NOTED_AFTER, True),
-        ).label("use_is_old"),
-        users.c.name.label("user_name"),
-        users.c.is_admin,
-        users.c.created_at.label("user_created_at"),
-    )
-    .select_from(tokens.join(server, text("true")).outerjoin(users, users.c.id == tokens.c.user_id))
-    .where(
-        tokens.c.token_hash == bindparam("wanted"),
-        tokens.c.revoked_at.is_(None),
-        or_(tokens.c.expires_at.is_(None), tokens.c.expires_at > func.now()),
-        users.c.disabled_at.is_(None),
-    )
-)
+_FIND_LIVE = """
+SELECT t.id, t.kind, t.name, t.scopes, t.worker_id, t.trial_id, t.epoch,
+       t.generation IS NULL OR t.generation = server.generation,
+       t.kind <> 'trl' AND coalesce(t.last_used_at < now() - %(noted_after)s::interval, true),
+       u.id, u.name, u.is_admin, u.created_at
+  FROM tokens t CROSS JOIN server LEFT JOIN users u ON u.id = t.user_id
+ WHERE t.token_hash = %(token_hash)s AND t.revoked_at IS NULL AND u.disabled_at IS NULL
+   AND (t.expires_at IS NULL OR t.expires_at > now())
+"""
 
 
 def find_token(connection: Connection, *, token_hash: bytes) -> KnownToken | None:
     """One statement for token, user and generation: every request of a training job pays for it."""
-    row = connection.execute(_FIND_TOKEN, {"wanted": token_hash}).mappings().one_or_none()
-    if row is None:
+    found = fetch_row(connection, _FIND_LIVE, {"token_hash": token_hash, "noted_after": _USE_NOTED_AFTER})
+    if found is None:
         return None
-    user = (
-        User(row["user_id"], row["user_name"], row["is_admin"], row["user_created_at"])
-        if row["user_id"] is not None
-        else None
-    )
+    token_id, kind, name, scopes, worker_id, trial_id, epoch, current, use_is_old, *user = found
     return KnownToken(
-        id=row["id"],
-        kind=row["kind"],
-        name=row["name"],
-        scopes=tuple(row["scopes"]),
-        user=user,
-        worker_id=row["worker_id"],
-        trial_id=row["trial_id"],
-        epoch=row["epoch"],
-        current=row["current"],
-        use_is_old=row["use_is_old"],
+        id=token_id,
+        kind=kind,
+        name=name,
+        scopes=tuple(scopes),
+        user=User(*user) if user[0] is not None else None,
+        worker_id=worker_id,
+        trial_id=trial_id,
+        epoch=epoch,
+        current=current,
+        use_is_old=use_is_old,
     )
 
 

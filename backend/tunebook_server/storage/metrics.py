@@ -13,7 +13,7 @@ from tunebook_server.domain.objective import Objective
 from tunebook_server.storage import summaries
 from tunebook_server.storage.arrays import Blobs, Doubles, Integers, Texts
 from tunebook_server.storage.chunks import Window
-from tunebook_server.storage.engine import Connection
+from tunebook_server.storage.engine import Connection, fetch_row
 
 MAX_NAMES = 2_000
 NAMES_LOCK = 0x4E616D65  # "Name": one transaction at a time adds metric names to a study
@@ -22,20 +22,35 @@ LOOSE_POINTS = 4_096  # a batch of so many points calls for a compaction as much
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The trial that a report is for, locked; `metric_ids` are those of the asked names, in their order."""
+    """The trial that a report is for; `reports` counts the batches that it has taken."""
 
     trial_id: int
     study_id: int
     state: str
     epoch: int
+    reports: int
     score: Score
     objective: Objective
+
+
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """`content_hash` is what came under the asked sequence; `metric_ids` are the asked names', in order."""
+
+    target: Target
     content_hash: bytes | None
     metric_ids: tuple[int | None, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """`late`: batches with higher sequences are there already."""
+
+    late: bool
+
+
 LOCK = """
-SELECT t.study_id, t.state, t.epoch, t.objective, t.best_step, t.last_step, t.objective_points,
+SELECT t.study_id, t.state, t.epoch, t.reports, t.objective, t.best_step, t.last_step, t.objective_points,
        s.metric, s.direction, s.evaluation,
        (SELECT b.content_hash FROM metric_batches b
          WHERE b.trial_id = t.id AND b.epoch = %(epoch)s::integer AND b.sequence = %(sequence)s::bigint),
@@ -50,23 +65,16 @@ SELECT t.study_id, t.state, t.epoch, t.objective, t.best_step, t.last_step, t.ob
 
 def lock(
     connection: Connection, *, trial_id: int, epoch: int, sequence: int, names: tuple[str, ...]
-) -> Target:
+) -> Locked:
     """Locks the trial's row; raises NotFound."""
     values = {"trial_id": trial_id, "epoch": epoch, "sequence": sequence, "names": Texts(names)}
-    row = connection.exec_driver_sql(LOCK, values).one_or_none()
-    if row is None:
+    found = fetch_row(connection, LOCK, values)
+    if found is None:
         raise NotFound(f"there is no trial {trial_id}")
-    study_id, state, held_epoch, objective, best_step, last_step, points, *design, content_hash, ids = row
-    return Target(
-        trial_id,
-        study_id,
-        state,
-        held_epoch,
-        Score(objective, best_step, last_step, points),
-        Objective(*design),
-        content_hash,
-        tuple(ids),
-    )
+    study_id, state, held_epoch, reports, *score, metric, direction, evaluation, content_hash, ids = found
+    objective = Objective(metric, direction, evaluation)
+    target = Target(trial_id, study_id, state, held_epoch, reports, Score(*score), objective)
+    return Locked(target, content_hash, tuple(ids))
 
 
 def content_hash(connection: Connection, *, trial_id: int, epoch: int, sequence: int) -> bytes | None:
@@ -93,15 +101,27 @@ def add_names(connection: Connection, *, study_id: int, names: tuple[str, ...]) 
             field="series",
             remedy=f"Use at most {MAX_NAMES} names; put what varies into the step.",
         )
-    ids: dict[str, int] = {row.name: row.id for row in rows}
+    ids: dict[str, int] = {found.name: found.id for found in rows}
     return tuple(ids[name] for name in names)
 
 
 WRITE = """
-WITH arrived AS (
+WITH held AS (
+    UPDATE trials
+       SET reports = reports + 1, objective = %(objective)s::float8, best_step = %(best_step)s::bigint,
+           last_step = %(scored_step)s::bigint, objective_points = %(scored_points)s,
+           changed_at = CASE WHEN objective IS NOT DISTINCT FROM %(objective)s::float8
+                              AND best_step IS NOT DISTINCT FROM %(best_step)s::bigint
+                             THEN changed_at ELSE now() END
+     WHERE id = %(trial_id)s AND epoch = %(epoch)s AND state IN ('claimed', 'running')
+       AND reports = %(reports)s
+       AND NOT EXISTS (SELECT FROM metric_batches
+                        WHERE trial_id = %(trial_id)s AND epoch = %(epoch)s AND sequence = %(sequence)s)
+    RETURNING 1
+), arrived AS (
     INSERT INTO metric_batches (trial_id, epoch, sequence, content_hash, points)
-    VALUES (%(trial_id)s, %(epoch)s, %(sequence)s, %(content_hash)s, %(total)s)
-    ON CONFLICT DO NOTHING RETURNING 1
+    SELECT %(trial_id)s, %(epoch)s, %(sequence)s, %(content_hash)s, %(total)s FROM held
+    RETURNING 1
 ), series AS (
     SELECT * FROM unnest(%(metric_id)s, %(points)s, %(first_step)s, %(last_step)s, %(last_value)s,
         %(min_value)s, %(min_step)s, %(max_value)s, %(max_step)s, %(nonfinite_points)s, %(steps)s, %(series)s)
@@ -136,13 +156,13 @@ WITH arrived AS (
         loose_chunks = c.loose_chunks + excluded.loose_chunks
     WHERE c.last_step < excluded.first_step
     RETURNING metric_id
-), scored AS (
-    UPDATE trials
-       SET objective = %(objective)s::float8, best_step = %(best_step)s::bigint,
-           last_step = %(scored_step)s::bigint, objective_points = %(scored_points)s, changed_at = now()
-     WHERE id = %(trial_id)s AND %(scored_points)s > 0 AND EXISTS (SELECT FROM arrived)
+), bumped AS (
+    UPDATE studies SET revision = revision + 1, changed_at = clock_timestamp()
+     WHERE id = %(bumped_study)s::bigint AND EXISTS (SELECT FROM arrived)
 )
-SELECT EXISTS (SELECT FROM arrived), ARRAY(SELECT metric_id FROM appended),
+SELECT EXISTS (SELECT FROM arrived),
+       CASE WHEN (SELECT count(*) FROM appended) < cardinality(%(metric_id)s) THEN
+           ARRAY(SELECT metric_id FROM appended) END,
        coalesce((SELECT max(sequence) FROM metric_batches WHERE trial_id = %(trial_id)s AND epoch = %(epoch)s)
                 > %(sequence)s, false)
 """
@@ -151,22 +171,25 @@ SELECT EXISTS (SELECT FROM arrived), ARRAY(SELECT metric_id FROM appended),
 def write(
     connection: Connection,
     *,
-    trial_id: int,
-    epoch: int,
+    target: Target,
     sequence: int,
     content_hash: bytes,
     metric_ids: tuple[int, ...],
     batch: Batch,
-    score: Score | None,
-) -> bool:
-    """Stores the batch and keeps the curves' summaries, and the trial's new `score` unless None.
+    score: Score,
+    bump: bool,
+) -> Written | None:
+    """Stores the batch, keeps the curves' summaries and the trial's `score`, and raises the study's revision
+    if `bump`.
 
-    False when this sequence is there already.
+    None, and nothing is stored, where the trial is no longer what `target` says (a report came between, or
+    the attempt has ended), or where this sequence is there already.
     """
-    scored = score or Score(None, None, None, 0)
     values: dict[str, Any] = {
-        "trial_id": trial_id,
-        "epoch": epoch,
+        "trial_id": target.trial_id,
+        "epoch": target.epoch,
+        "reports": target.reports,
+        "bumped_study": target.study_id if bump else None,
         "sequence": sequence,
         "content_hash": content_hash,
         "total": len(batch.steps),
@@ -174,29 +197,33 @@ def write(
         "metric_id": Integers(np.array(metric_ids)),
         "steps": Blobs(_steps(batch)),
         "series": Blobs(_series(batch)),
-        "objective": scored.objective,
-        "best_step": scored.best_step,
-        "scored_step": scored.last_step,
-        "scored_points": scored.points,
+        "objective": score.objective,
+        "best_step": score.best_step,
+        "scored_step": score.last_step,
+        "scored_points": score.points,
     }
     for name in ("points", "first_step", "last_step", "min_step", "max_step", "nonfinite_points"):
         values[name] = Integers(getattr(batch, name))
     for name in ("last_value", "min_value", "max_value"):
         values[name] = Doubles(getattr(batch, name))
-    arrived, appended, late = connection.exec_driver_sql(WRITE, values).one()
-    if arrived and late:
+    stored = fetch_row(connection, WRITE, values)
+    assert stored is not None
+    arrived, appended, late = stored
+    if not arrived:
+        return None
+    if late:
         _drop_levels(connection, values)
-    if arrived and len(appended) < len(metric_ids):
+    if appended is not None:
         known = set(appended)
         windows = [
-            Window(metric_id, epoch, int(batch.first_step[place]), int(batch.last_step[place]))
+            Window(metric_id, target.epoch, int(batch.first_step[place]), int(batch.last_step[place]))
             for place, metric_id in enumerate(metric_ids)
             if metric_id not in known
         ]
         summaries.rewrite(
-            connection, trial_id=trial_id, sequence=sequence, windows=windows, compact_at=LOOSE_CHUNKS
+            connection, trial_id=target.trial_id, sequence=sequence, windows=windows, compact_at=LOOSE_CHUNKS
         )
-    return bool(arrived)
+    return Written(late)
 
 
 def _drop_levels(connection: Connection, values: dict[str, Any]) -> None:

@@ -161,7 +161,6 @@ studies = Table(
     _now("changed_at"),
     _time("finished_at"),
     Index("studies_project", "project_id", "id"),
-    Index("studies_changed", "changed_at"),
     Index("studies_open", "id", postgresql_where=text("state = 'running'")),
 )
 search_spaces = Table(
@@ -220,6 +219,7 @@ trials = Table(
     Column("best_step", BigInteger),
     _number("objective_points", "0", BigInteger),
     Column("last_step", BigInteger),
+    _number("reports", "0", BigInteger),
     _now("created_at"),
     _now("queued_at"),
     _time("claimed_at"),
