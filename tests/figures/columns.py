@@ -44,4 +44,6 @@ def trials(count: int, *, infeasible_every: int = 0, running: int = 0, seed: int
         objective[::infeasible_every] = np.nan
     states[count - running :] = state_code("running")
     numbers = np.arange(count)
-    return TrialColumns(numbers + 1000, numbers, states, objective, columns_by_key(SPACE, configurations))
+    steps = np.where(np.isfinite(objective), 100.0, np.nan)
+    values = columns_by_key(SPACE, configurations)
+    return TrialColumns(numbers + 1000, numbers, states, objective, steps, steps, values)

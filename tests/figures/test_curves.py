@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 
 from tests.figures.test_axis import array
+from tunebook_server.domain import families
 from tunebook_server.domain.curve import Curve
 from tunebook_server.domain.objective import Objective
-from tunebook_server.figures import curves, families
+from tunebook_server.figures import curves
 from tunebook_server.figures.curves import CurveTrial
 
 ERROR = Objective("valid/error")

@@ -23,14 +23,17 @@ DIVERGENCE_NEEDS_TRIALS = 8  # below it, a median absolute deviation says little
 class TrialColumns:
     """Arrays of one length, in order of the trial number.
 
-    `states` holds places in `STATES`; `objective` is NaN for none; `values` has one column a key of the
-    search space: the value, the place of a choice, or NaN where inactive.
+    `states` holds places in `STATES`; `objective` and `best_step` are NaN for none, `last_step` (of the
+    objective's curve) before a trial has ended; `values` has one column a key of the search space: the value,
+    the place of a choice, or NaN where inactive.
     """
 
     ids: NDArray[np.int64]
     numbers: NDArray[np.int64]
     states: NDArray[np.int8]
     objective: NDArray[np.float64]
+    best_step: NDArray[np.float64]
+    last_step: NDArray[np.float64]
     values: Mapping[str, NDArray[np.float64]]
 
     def __len__(self) -> int:
@@ -124,6 +127,8 @@ def merge(older: TrialColumns, newer: TrialColumns) -> TrialColumns:
         numbers=numbers[order],
         states=joined(older.states, newer.states),
         objective=joined(older.objective, newer.objective),
+        best_step=joined(older.best_step, newer.best_step),
+        last_step=joined(older.last_step, newer.last_step),
         values={key: joined(older.values[key], newer.values[key]) for key in newer.values},
     )
 
@@ -131,7 +136,8 @@ def merge(older: TrialColumns, newer: TrialColumns) -> TrialColumns:
 def fingerprint(columns: TrialColumns) -> str:
     """Equal for equal columns, in every process: what a figure of them may be cached under."""
     digest = hashlib.blake2b(digest_size=9)
+    steps = [columns.best_step, columns.last_step]
     arrays: list[NDArray[Any]] = [columns.ids, columns.numbers, columns.states, columns.objective]
-    for array in [*arrays, *columns.values.values()]:
+    for array in [*arrays, *steps, *columns.values.values()]:
         digest.update(array.tobytes())
     return digest.hexdigest()

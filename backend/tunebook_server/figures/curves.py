@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tunebook_server.domain import families
 from tunebook_server.domain.curve import Curve
 from tunebook_server.domain.objective import Objective
-from tunebook_server.figures import families, labels, theme
+from tunebook_server.figures import labels, theme
 from tunebook_server.figures.figure import Figure, typed
 from tunebook_server.figures.marks import wanted
 

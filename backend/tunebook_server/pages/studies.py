@@ -9,12 +9,12 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from tunebook_server import broker
+from tunebook_server.domain.families import families
 from tunebook_server.domain.paging import Page
 from tunebook_server.domain.search_space import Boolean, Categorical, Hyperparameter
 from tunebook_server.domain.study import Study
 from tunebook_server.domain.trial import Trial
 from tunebook_server.domain.trial_columns import choices
-from tunebook_server.figures.families import families
 from tunebook_server.figures.labels import key_words
 from tunebook_server.pages import assets
 from tunebook_server.pages.form import Fields

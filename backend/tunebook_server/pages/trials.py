@@ -9,9 +9,9 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 
 from tunebook_server import broker
 from tunebook_server.domain.curve import CurveSummary
+from tunebook_server.domain.families import Family, families
 from tunebook_server.domain.study import Study
 from tunebook_server.domain.trial import ENDED, HELD, Trial, Value
-from tunebook_server.figures.families import Family, families
 from tunebook_server.pages import assets
 from tunebook_server.pages.form import Fields
 from tunebook_server.pages.rendering import address, fragment, render

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from tunebook_server.domain.curve import Curve
 from tunebook_server.domain.errors import Invalid, NotFound
+from tunebook_server.domain.families import families
 from tunebook_server.domain.numbers import encode
 from tunebook_server.domain.search_space import SearchSpace
 from tunebook_server.domain.study import Study
@@ -15,7 +16,6 @@ from tunebook_server.domain.trial import Configuration, TrialState
 from tunebook_server.domain.trial_columns import STATES
 from tunebook_server.figures import axis, curves, history, preview
 from tunebook_server.figures.curves import COLOURED_TRIALS, CurveTrial
-from tunebook_server.figures.families import families
 from tunebook_server.figures.figure import Figure
 from tunebook_server.services import curves as curve_reads
 from tunebook_server.services import studies, trial_columns

@@ -19,8 +19,11 @@ _READ = text("""
     SELECT string_agg(int8send(id), ''), string_agg(int4send(number), ''),
            string_agg(int2send(array_position(:states, state)::int2), ''),
            string_agg(float8send(coalesce(objective, 'NaN')), ''),
+           string_agg(float8send(coalesce(best_step, 'NaN')), ''),
+           string_agg(float8send(coalesce(last_step, 'NaN')), ''),
            '[' || string_agg(parameters::text, ',') || ']', statement_timestamp()
-    FROM (SELECT id, number, state, objective, parameters FROM trials
+    FROM (SELECT id, number, state, objective, best_step::float8 AS best_step, parameters,
+                 CASE WHEN finished_at IS NOT NULL THEN last_step END::float8 AS last_step FROM trials
           WHERE study_id = :study AND changed_at >= :since ORDER BY number) AS changed
 """)
 _READ_DURATIONS = text("""
@@ -47,12 +50,14 @@ def changed(
         _READ,
         {"study": study_id, "since": since or BEFORE_ALL, "states": [str(state) for state in STATES]},
     ).one()
-    ids, numbers, states, objective, parameters, read_at = found
+    ids, numbers, states, objective, best_step, last_step, parameters, read_at = found
     columns = TrialColumns(
         ids=np.frombuffer(ids or b"", ">i8").astype(np.int64),
         numbers=np.frombuffer(numbers or b"", ">i4").astype(np.int64),
         states=(np.frombuffer(states or b"", ">i2") - 1).astype(np.int8),
         objective=np.frombuffer(objective or b"", ">f8").astype(np.float64),
+        best_step=np.frombuffer(best_step or b"", ">f8").astype(np.float64),
+        last_step=np.frombuffer(last_step or b"", ">f8").astype(np.float64),
         values=columns_by_key(space, json.loads(parameters) if parameters else []),
     )
     return Changes(columns, read_at)
