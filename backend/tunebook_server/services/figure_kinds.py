@@ -1,0 +1,65 @@
+"""A kind of figure: how it is drawn, which numbers stand behind it, and what dates it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tunebook_server.domain.numbers import encode
+from tunebook_server.domain.study import Study
+from tunebook_server.domain.trial_columns import STATES
+from tunebook_server.figures.figure import Figure
+from tunebook_server.services.figure_options import Options
+from tunebook_server.services.trial_columns import Snapshot
+from tunebook_server.storage.engine import Engine
+
+OBJECTIVE_SCALES = ("auto", "linear", "log")
+
+Column = Sequence[int | float | str | bool | None]
+Table = dict[str, Column]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request for a figure of a study."""
+
+    engine: Engine
+    study: Study
+    snapshot: Snapshot
+    options: Options
+
+
+def version_of_trials(asked: Asked) -> str:
+    """Changes exactly when a trial's state, objective or value does."""
+    return f"{asked.study.id}.{asked.snapshot.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """`table(asked, limit)`: columns of one length, of at most `limit` rows; `version` is the same word as
+    long as the figure stays the same.
+    """
+
+    draw: Callable[[Asked], Figure]
+    table: Callable[[Asked, int], Table]
+    version: Callable[[Asked], str] = version_of_trials
+
+
+def trial_table(asked: Asked, limit: int) -> Table:
+    """Id, number, state and objective of every trial: the first columns of most tables."""
+    columns = asked.snapshot.columns
+    return {
+        "trial_id": columns.ids[:limit].tolist(),
+        "number": columns.numbers[:limit].tolist(),
+        "state": [str(STATES[code]) for code in columns.states[:limit]],
+        asked.study.objective.metric: cells(columns.objective[:limit]),
+    }
+
+
+def cells(values: NDArray[np.float64]) -> Column:
+    return [None if np.isnan(value) else encode(float(value)) for value in values]
+
+
+def named(names: Sequence[str], places: NDArray[np.float64]) -> Column:
+    return [None if np.isnan(place) else names[int(place)] for place in places]

@@ -1,0 +1,62 @@
+"""Figures of the trials of a study: objective by hyperparameter, and over time."""
+
+from collections.abc import Mapping
+
+from tunebook_server.domain.errors import Invalid
+from tunebook_server.figures import axis, history
+from tunebook_server.figures.figure import Figure
+from tunebook_server.services.figure_kinds import (
+    OBJECTIVE_SCALES,
+    Asked,
+    Kind,
+    Table,
+    cells,
+    named,
+    trial_table,
+)
+
+
+def _axis(asked: Asked) -> Figure:
+    key, options = varied_key(asked), asked.options
+    scale = axis.scale_of(key, asked.study.space.parameter(key))
+    first, last = options.range()
+    plot = axis.compute(
+        asked.snapshot.columns,
+        scale,
+        asked.study.objective,
+        clip=options.switch("clip", True),
+        objective_scale=options.word("y", OBJECTIVE_SCALES, "auto"),
+        first=first,
+        last=last,
+    )
+    return axis.draw(plot)
+
+
+def varied_key(asked: Asked) -> str:
+    key = asked.options.text("parameter")
+    if key not in asked.snapshot.columns.values:
+        asked.study.space.parameter(key)
+        raise Invalid(
+            f"{key[:200]} does not vary in this study", field="parameter", remedy="Name one that varies."
+        )
+    return key
+
+
+def _history(asked: Asked) -> Figure:
+    plot = history.compute(
+        asked.snapshot.columns,
+        asked.study.objective,
+        clip=asked.options.switch("clip", True),
+        objective_scale=asked.options.word("y", OBJECTIVE_SCALES, "auto"),
+    )
+    return history.draw(plot)
+
+
+def _axis_table(asked: Asked, limit: int) -> Table:
+    key = varied_key(asked)
+    scale = axis.scale_of(key, asked.study.space.parameter(key))
+    values = asked.snapshot.columns.values[key][:limit]
+    return {**trial_table(asked, limit), key: named(scale.names, values) if scale.names else cells(values)}
+
+
+KINDS: Mapping[str, Kind] = {"axis": Kind(_axis, _axis_table), "history": Kind(_history, trial_table)}
