@@ -11,6 +11,7 @@ from celery.exceptions import SecurityWarning
 from tunebook_broker.prompt import be_prompt
 from tunebook_server import broker
 from tunebook_server.domain.errors import NotFound
+from tunebook_server.jobs.refresh import refreshing
 from tunebook_server.jobs.sweep import Sweep
 from tunebook_server.jobs.wake import wake
 from tunebook_server.settings import Settings, settings
@@ -58,11 +59,14 @@ def run() -> None:
     """Work until SIGTERM."""
     configuration = settings()
     broker.configure(configuration)
-    sweep = Sweep(engine(), seconds=configuration.sweep_seconds)
-    sweep.start()
+    seconds = configuration.sweep_seconds
+    threads = (Sweep(engine(), seconds=seconds), refreshing(engine(), seconds=seconds))
+    for thread in threads:
+        thread.start()
     try:
         control_worker(control_app(configuration)).start()
     finally:
-        sweep.stop()
+        for thread in threads:
+            thread.stop()
         broker.close()
         engine().dispose()

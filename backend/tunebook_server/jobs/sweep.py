@@ -7,7 +7,7 @@ clock is one more thing to die.
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from tunebook_server import broker
 from tunebook_server.services import cleaning, compaction, leases, sampling
@@ -16,6 +16,8 @@ from tunebook_server.storage.locks import SWEEP_LOCK, try_lock
 
 CLEAN_EVERY_SECONDS = 60.0
 COMPACTED_CURVES = 100
+
+Step = Callable[[Engine], object]
 
 _log = logging.getLogger(__name__)
 
@@ -39,19 +41,34 @@ def compact_curves(engine: Engine) -> None:
     compaction.compact(engine, limit=COMPACTED_CURVES)
 
 
-STEPS: tuple[Callable[[Engine], None], ...] = (expire_leases, sample_ahead, hint_again, compact_curves)
+class Clean:
+    """Deletes what has grown old, once a minute."""
+
+    def __init__(self) -> None:
+        self._due = 0.0
+
+    def __call__(self, engine: Engine) -> None:
+        if time.monotonic() >= self._due:
+            self._due = time.monotonic() + CLEAN_EVERY_SECONDS
+            cleaning.clean(engine)
+
+
+STEPS: Sequence[Step] = (expire_leases, sample_ahead, hint_again, compact_curves)
 
 
 class Sweep(threading.Thread):
-    """Sweeps each `seconds` until `stop()`; a step that fails is logged and the others still run."""
+    """Takes all steps each `seconds` until `stop()`; one that fails is logged and the others still run."""
 
-    def __init__(self, engine: Engine, *, seconds: float) -> None:
+    def __init__(
+        self, engine: Engine, *, seconds: float, steps: Sequence[Step] | None = None, lock: int = SWEEP_LOCK
+    ) -> None:
         super().__init__(name="sweep", daemon=True)
         self.engine = engine
         self.seconds = seconds
+        self.steps = (*STEPS, Clean()) if steps is None else steps
+        self.lock = lock
         self.failures = 0
         self._stopping = threading.Event()
-        self._clean_at = 0.0
 
     def run(self) -> None:
         while not self._stopping.is_set():
@@ -64,14 +81,11 @@ class Sweep(threading.Thread):
         self.join(timeout_seconds)
 
     def pass_once(self) -> None:
-        with try_lock(self.engine, SWEEP_LOCK) as held:
+        with try_lock(self.engine, self.lock) as held:
             if not held:
                 return
-            for step in STEPS:
+            for step in self.steps:
                 self._attempt(lambda step=step: step(self.engine))  # type: ignore[misc]
-            if time.monotonic() >= self._clean_at:
-                self._clean_at = time.monotonic() + CLEAN_EVERY_SECONDS
-                self._attempt(lambda: cleaning.clean(self.engine))
 
     def _attempt(self, step: Callable[[], object]) -> None:
         try:

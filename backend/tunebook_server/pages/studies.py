@@ -17,10 +17,11 @@ from tunebook_server.domain.trial import Trial
 from tunebook_server.domain.trial_columns import choices
 from tunebook_server.figures.labels import key_words
 from tunebook_server.pages import assets
+from tunebook_server.pages.findings import checklist
 from tunebook_server.pages.form import Fields
 from tunebook_server.pages.rendering import address, render
 from tunebook_server.pages.route import Database, PageRoute, Person
-from tunebook_server.services import curves, pace, projects, trials
+from tunebook_server.services import curves, findings, pace, projects, trials
 from tunebook_server.services import studies as service
 from tunebook_server.services.trial_pages import TrialRow
 from tunebook_server.storage.engine import Engine
@@ -115,6 +116,7 @@ def study(
         project=projects.get(engine, project_id=found.project_id),
         best=_best(engine, found),
         seconds_left=pace.seconds_left(engine, study=found),
+        checklist=checklist(found, findings.get(engine, study_id=found.id)),
         states=[(state, found.counts.get(state, 0)) for state in STATES],
         view=view,
         page=page,

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from sqlalchemy import Engine, text
 
 SWEEP_LOCK = 0x54755377  # "TuSw"
+FINDINGS_LOCK = 0x54754669  # "TuFi"
 
 
 @contextmanager

@@ -171,6 +171,15 @@ search_spaces = Table(
     Column("space", JSON, nullable=False),
     _now("created_at"),
 )
+findings = Table(
+    "findings",
+    metadata,
+    _reference("study_id", "studies", primary_key=True),
+    _number("revision", kind=BigInteger),
+    Column("items", JSON, nullable=False),
+    _now("computed_at"),
+    Column("cpu_seconds", Double, nullable=False),
+)
 study_counts = Table(
     "study_counts",
     metadata,

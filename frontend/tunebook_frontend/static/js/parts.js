@@ -30,7 +30,8 @@ export async function swapParts(url, history = "") {
 function replace(/** @type {HTMLElement | null} */ present, /** @type {Element} */ fresh) {
   if (!present) return;
   const [before, after] = [present, fresh].map((part) => [...part.querySelectorAll("figure-view")]);
-  if (before.length && before.map((view) => view.id).join() === after.map((view) => view.id).join()) {
+  const same = before.map((view) => view.id).join() === after.map((view) => view.id).join();
+  if (before.length && same && !("words" in present.dataset)) {
     before.forEach((view, place) => {
       const src = after[place].getAttribute("src") ?? "";
       if (view.getAttribute("src") !== src) view.setAttribute("src", src);
@@ -39,11 +40,24 @@ function replace(/** @type {HTMLElement | null} */ present, /** @type {Element} 
   }
   const typed = /** @type {any} */ (present.contains(document.activeElement) ? document.activeElement : null);
   const row = present.querySelector("tr.at")?.getAttribute("data-href");
+  keep(present, fresh);
   present.replaceWith(document.adoptNode(fresh));
   if (row) fresh.querySelector(`tr[data-href="${CSS.escape(row)}"]`)?.classList.add("at");
   const field = /** @type {any} */ (typed?.id ? document.getElementById(typed.id) : null);
   if (field && "value" in field) field.value = typed.value;
   field?.focus();
+}
+
+/** What a reader has unfolded stays unfolded, and its figures stay drawn. */
+function keep(/** @type {HTMLElement} */ present, /** @type {Element} */ fresh) {
+  for (const details of present.querySelectorAll("details[data-keep]")) {
+    const name = CSS.escape(details.getAttribute("data-keep") ?? "");
+    fresh.querySelector(`details[data-keep="${name}"]`)?.toggleAttribute("open", details.hasAttribute("open"));
+  }
+  for (const view of present.querySelectorAll("figure-view[id]")) {
+    const place = fresh.querySelector(`#${CSS.escape(view.id)}`);
+    if (place && place.getAttribute("src") === view.getAttribute("src")) place.replaceWith(view);
+  }
 }
 
 document.addEventListener("click", (event) => {

@@ -1,0 +1,92 @@
+"""The findings of a study as cards: what is wrong first, what is fine last."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tunebook_server.domain.findings import Verdict
+from tunebook_server.domain.study import Study
+from tunebook_server.figures.labels import key_words
+from tunebook_server.pages.rendering import address
+from tunebook_server.storage.findings import Kept
+
+ORDER = (Verdict.FAIL, Verdict.WARN, Verdict.NOT_ENOUGH_DATA, Verdict.PASS)
+WORDS = {
+    Verdict.FAIL: "fail",
+    Verdict.WARN: "warning",
+    Verdict.NOT_ENOUGH_DATA: "not enough data",
+    Verdict.PASS: "pass",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """`evidence`: names and values; `draft` the address of the next study, empty where none is proposed."""
+
+    key: str
+    item: str
+    subject: str
+    conditions: Sequence[str]
+    verdict: str
+    words: str
+    sentence: str
+    evidence: Sequence[tuple[str, float | int | str | None]]
+    trials: int
+    figure: str
+    draft: str
+    draft_title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Checklist:
+    """`open`: what a person should read; `closed`: items that pass, or want more data."""
+
+    open: Sequence[Card]
+    closed: Sequence[Card]
+    counts: Sequence[tuple[str, str, int]]
+    """(verdict, its words, number)"""
+    behind: bool
+    """Newer results are not in them yet."""
+
+
+def checklist(study: Study, kept: Kept | None) -> Checklist | None:
+    if kept is None:
+        return None
+    cards = [_card(study, place, item) for place, item in enumerate(kept.items)]
+    by_verdict = {verdict: [card for card in cards if card.verdict == verdict] for verdict in ORDER}
+    return Checklist(
+        open=[*by_verdict[Verdict.FAIL], *by_verdict[Verdict.WARN]],
+        closed=[*by_verdict[Verdict.PASS], *by_verdict[Verdict.NOT_ENOUGH_DATA]],
+        counts=[(str(verdict), WORDS[verdict], len(found)) for verdict, found in by_verdict.items() if found],
+        behind=kept.revision < study.revision,
+    )
+
+
+def _card(study: Study, place: int, item: Mapping[str, Any]) -> Card:
+    figure, proposal = item["figure"], item["proposal"]
+    name, conditions = key_words(item["subject"]) if item["subject"] else ("", ())
+    return Card(
+        key=str(place),
+        item=item["item"],
+        subject=name,
+        conditions=conditions,
+        verdict=item["verdict"],
+        words=WORDS[Verdict(item["verdict"])],
+        sentence=item["sentence"],
+        evidence=[(name.replace("_", " "), value) for name, value in item["evidence"].items()],
+        trials=item["trials"],
+        figure=_figure(study, figure) if figure else "",
+        draft=_draft(study, proposal["changes"]) if proposal else "",
+        draft_title=proposal["title"] if proposal else "",
+    )
+
+
+def _figure(study: Study, figure: Mapping[str, Any]) -> str:
+    return address(f"/api/v1/studies/{study.id}/figures/{figure['kind']}", **figure["options"])
+
+
+def _draft(study: Study, changes: Sequence[Mapping[str, Any]]) -> str:
+    path = f"/projects/{study.project_id}/studies/new"
+    query = {"mode": "form", "from": str(study.id), "changes": json.dumps(changes, separators=(",", ":"))}
+    return address(path, **query)

@@ -1,0 +1,77 @@
+"""What the checklist looks at: all trials as columns, and the curves of a bounded choice of them."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tunebook_server.domain.chunk import Points
+from tunebook_server.domain.findings import Results
+from tunebook_server.domain.findings.repeats import repeat_deviation
+from tunebook_server.domain.study import Study
+from tunebook_server.services import curves, trial_columns
+from tunebook_server.storage.engine import Engine
+
+BEST_TRIALS = 5
+SPREAD_TRIALS = 20  # evenly over the ranks, so that a share of them is a share of the study
+VALUES_MOST = 12  # scientific values whose best trial is looked at
+INFEASIBLE_TRIALS = 5
+METRICS_MOST = 24
+POINTS_OF_A_CURVE = 2_000
+
+
+def read(engine: Engine, study: Study) -> Results:
+    """The results of a study as new as `study`, or newer; at most some fifty trials' curves are read."""
+    columns = trial_columns.read(engine, study).columns
+    found = Results(
+        objective=study.objective,
+        space=study.space,
+        budget=study.budget,
+        columns=columns,
+        retrain_deviation=repeat_deviation(columns, study.objective),
+        seed=study.seed % 2**32,
+    )
+    chosen = columns.ids[_chosen(found)].tolist()
+    return Results(
+        **{name: getattr(found, name) for name in ("objective", "space", "budget", "columns")},
+        curves=_curves(engine, study, chosen),
+        retrain_deviation=found.retrain_deviation,
+        seed=found.seed,
+    )
+
+
+def _curves(engine: Engine, study: Study, trial_ids: list[int]) -> Mapping[int, Mapping[str, Points]]:
+    if not trial_ids:
+        return {}
+    names = curves.metric_names(engine, study_id=study.id)
+    names.sort(key=lambda name: name != study.objective.metric)
+    read = curves.read(
+        engine, trial_ids=trial_ids, metrics=names[:METRICS_MOST], max_points=POINTS_OF_A_CURVE
+    )
+    found: dict[int, dict[str, Points]] = defaultdict(dict)
+    for curve in read:
+        found[curve.trial_id][curve.metric] = Points(curve.steps, curve.values)
+    return found
+
+
+def _chosen(results: Results) -> NDArray[np.intp]:
+    """Places of the best trials, of the best of each scientific value, of a spread over all ranks, and of the
+    newest infeasible ones.
+    """
+    ranked = results.ranked
+    places = [*ranked[:BEST_TRIALS].tolist(), *best_of_each_value(results)[:VALUES_MOST]]
+    if len(ranked):
+        places += ranked[np.linspace(0, len(ranked) - 1, SPREAD_TRIALS).astype(int)].tolist()
+    places += np.flatnonzero(results.infeasible)[-INFEASIBLE_TRIALS:].tolist()
+    return np.array(list(dict.fromkeys(places)), dtype=np.intp)
+
+
+def best_of_each_value(results: Results) -> list[int]:
+    """Places of the best trial of every combination of scientific values, the best first."""
+    keys = [results.space.key(parameter) for parameter in results.scientific]
+    values = [results.columns.values[key] for key in keys if key in results.columns.values]
+    seen: dict[tuple[float, ...], int] = {}
+    for place in results.ranked.tolist():
+        seen.setdefault(tuple(float(np.nan_to_num(column[place], nan=-1.0)) for column in values), place)
+    return list(seen.values())

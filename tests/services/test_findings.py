@@ -1,0 +1,89 @@
+"""Findings in the background: what is due, what is kept, and on which revision it rests."""
+
+import pytest
+from sqlalchemy import Engine, text
+
+from tests.scale import build
+from tests.services.making import ACTOR, make_study
+from tunebook_server.domain.errors import NotFound
+from tunebook_server.domain.findings import CHECKLIST
+from tunebook_server.jobs.refresh import refreshing
+from tunebook_server.services import findings, results, studies
+
+
+def let_time_pass(engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE findings SET computed_at = computed_at - interval '1 hour'"))
+
+
+def test_a_study_with_trials_is_due_until_its_findings_have_seen_everything(engine: Engine) -> None:
+    empty = make_study(engine)
+    study_id = build(engine, trials=60, points=20)
+    assert findings.due(engine, limit=10) == [study_id]
+    assert findings.get(engine, study_id=study_id) is None
+    findings.refresh(engine, study_id=study_id)
+    kept = findings.get(engine, study_id=study_id)
+    assert kept is not None
+    assert kept.revision == studies.get(engine, study_id=study_id).revision
+    assert {item["item"] for item in kept.items} <= set(CHECKLIST)
+    let_time_pass(engine)
+    assert findings.due(engine, limit=10) == []  # nothing has changed: not even by the findings themselves
+    studies.edit(engine, study_id=study_id, changes={"note": "seen"}, actor=ACTOR)
+    assert findings.due(engine, limit=10) == [study_id]
+    findings.refresh(engine, study_id=study_id)
+    assert findings.due(engine, limit=10) == []
+    studies.edit(engine, study_id=study_id, changes={"note": "again"}, actor=ACTOR)
+    assert findings.due(engine, limit=10) == []  # too soon
+    assert findings.get(engine, study_id=empty.id) is None
+
+
+def test_the_revision_rises_only_with_what_they_say(engine: Engine) -> None:
+    study_id = build(engine, trials=60, points=20)
+    before = studies.get(engine, study_id=study_id).revision
+    findings.refresh(engine, study_id=study_id)
+    assert studies.get(engine, study_id=study_id).revision == before + 1
+    findings.refresh(engine, study_id=study_id)
+    assert studies.get(engine, study_id=study_id).revision == before + 1
+
+
+def test_a_change_while_they_are_computed_makes_them_due_again(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study_id = build(engine, trials=60, points=20)
+    read = results.read
+
+    def read_and_change(*arguments: object) -> object:
+        found = read(*arguments)  # type: ignore[arg-type]
+        studies.edit(engine, study_id=study_id, changes={"note": "meanwhile"}, actor=ACTOR)
+        return found
+
+    monkeypatch.setattr(results, "read", read_and_change)
+    findings.refresh(engine, study_id=study_id)
+    let_time_pass(engine)
+    assert findings.due(engine, limit=10) == [study_id]
+
+
+def test_the_background_refreshes_what_is_due(engine: Engine) -> None:
+    study_id = build(engine, trials=30, points=10)
+    thread = refreshing(engine, seconds=60.0)
+    thread.pass_once()
+    assert thread.failures == 0
+    assert findings.get(engine, study_id=study_id) is not None
+
+
+def test_of_an_unknown_study_there_are_none(engine: Engine) -> None:
+    with pytest.raises(NotFound):
+        findings.get(engine, study_id=99)
+
+
+def test_curves_of_the_best_of_each_value_and_of_a_bounded_number(engine: Engine) -> None:
+    study_id = build(engine, trials=500, points=50)
+    study = studies.get(engine, study_id=study_id)
+    found = results.read(engine, study)
+    assert 10 <= len(found.curves) <= 50
+    best = results.best_of_each_value(found)
+    assert len(best) == 2  # one an optimizer
+    for place in best:
+        curve = found.objective_curve(int(found.columns.ids[place]))
+        assert curve is not None
+        assert len(curve) == 50
