@@ -28,9 +28,11 @@ settings.register_profile(
 )
 settings.load_profile("unhurried")
 
-# A shell that starts the tests in the background has them ignore Ctrl-C, and their children would inherit it.
-if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# A shell has what it starts in the background ignore Ctrl-C, nohup a closed terminal; children would inherit
+# that. A handler of our own is not inherited, and ignores as well.
+for number in (signal.SIGINT, signal.SIGHUP):
+    if signal.getsignal(number) == signal.SIG_IGN:
+        signal.signal(number, lambda *_: None)
 
 __all__ = ["pytest_collection_modifyitems", "pytest_terminal_summary"]  # hooks are found by their names
 

@@ -72,6 +72,16 @@ def test_the_range_is_widened_that_way_by_a_decade() -> None:
     assert finding.proposal.changes == (Range("learning_rate", 1e-4, 10.0),)
 
 
+def test_a_share_is_widened_towards_one_and_never_beyond() -> None:
+    momentum = [{"name": "momentum", "type": "float", "low": 0.5, "high": 0.99}]
+    (finding,) = check(study(momentum, lambda configuration, _: -float(configuration["momentum"])))
+    assert finding.proposal is not None
+    assert finding.proposal.changes == (Range("momentum", 0.5, pytest.approx(0.999)),)
+    whole = [{"name": "dropout", "type": "float", "low": 0.0, "high": 1.0}]
+    (finding,) = check(study(whole, lambda configuration, _: -float(configuration["dropout"])))
+    assert (finding.verdict, finding.proposal) == (Verdict.WARN, None)
+
+
 def test_nothing_is_widened_into_infeasible_ground() -> None:
     finding = only(check(study(SPACE, bowl(3.0, 0.0, unstable_above=0.6), trials=100)), "learning_rate")
     assert finding.verdict == Verdict.WARN

@@ -257,15 +257,16 @@ def test_checkpoints_are_registered_once_in_folders_of_their_own(engine: Engine)
         register(1, 1, "/c/1/1/b")
     register(1, 2, "/c/1/1/b")
     register(1, 3, "/c/1/1/c/")
+    register(1, 4, "/another/folder/a")
     trials.release(engine, trial_id=trial_id, epoch=1)
     trials.claim(engine, trial_id=trial_id, worker_id=worker_id)
-    for uri in ("/c/1/1/d", "/c/1/1/deep/d"):
+    for uri in ("/c/1/1/d", "/c/1/1/deep/d", "/another/folder/d", "/another/folder/deep/d"):
         with pytest.raises(Invalid) as refusal:
             register(2, 4, uri)
         assert refusal.value.field == "uri"
     register(2, 4, "/c/1/2/d")
     found = all_pages(lambda **page: checkpoints.page(engine, trial_id=trial_id, **page))
-    assert [(each.epoch, each.step) for each in found] == [(2, 4), (1, 3), (1, 2), (1, 1)]
+    assert [(each.epoch, each.step) for each in found] == [(2, 4), (1, 4), (1, 3), (1, 2), (1, 1)]
 
 
 @pytest.mark.parametrize("wrong", [{"step": 2**63}, {"step": 1.5}, {"uri": ""}, {"uri": "x" * 5000}])

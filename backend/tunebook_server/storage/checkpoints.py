@@ -57,12 +57,15 @@ def before(
 
 
 def folder_owner(connection: Connection, trial_id: int, epoch: int, folder: str) -> int | None:
-    """The other epoch of the trial whose checkpoints lie in this folder or above it."""
-    inside = func.starts_with(literal(folder + "/"), _attempts.c.checkpoint_folder + "/")
+    """The other epoch of the trial that has checkpoints in this folder or above it; an attempt may use several
+    folders, one a step for example.
+    """
+    above = func.substring(func.rtrim(checkpoints.c.uri, "/"), "^(.*)/[^/]*$")
+    theirs = func.coalesce(func.nullif(above, ""), ".")
     query = (
-        select(_attempts.c.epoch)
-        .where(_attempts.c.trial_id == trial_id, _attempts.c.epoch != epoch)
-        .where(_attempts.c.checkpoint_folder.is_not(None), inside)
+        select(checkpoints.c.epoch)
+        .where(checkpoints.c.trial_id == trial_id, checkpoints.c.epoch != epoch)
+        .where(func.starts_with(literal(folder + "/"), theirs + "/"))
         .limit(1)
     )
     return connection.execute(query).scalar_one_or_none()

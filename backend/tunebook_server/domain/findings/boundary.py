@@ -138,6 +138,8 @@ def _wider(parameter: Float | Integer, key: str, edge: Edge) -> Proposal | None:
     if parameter.scale == "log":
         factor = 10**WIDEN_DECADES
         low, high = (low, high * factor) if edge.high else (low / factor, high)
+    elif edge.high and low >= 0 and high <= 1:
+        high = 1 - (1 - high) / 10  # a share stays a share: 0.99 becomes 0.999
     else:
         width = WIDEN_SHARE * (high - low)
         low, high = (low, high + width) if edge.high else (low - width, high)
