@@ -57,8 +57,8 @@ def before(
 
 
 def folder_owner(connection: Connection, trial_id: int, epoch: int, folder: str) -> int | None:
-    """The other epoch of the trial that has checkpoints in this folder or above it; an attempt may use several
-    folders, one a step for example.
+    """The other epoch of the trial that has checkpoints in this folder or above it; an attempt may use
+    several folders, one a step for example.
     """
     above = func.substring(func.rtrim(checkpoints.c.uri, "/"), "^(.*)/[^/]*$")
     theirs = func.coalesce(func.nullif(above, ""), ".")
