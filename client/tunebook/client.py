@@ -25,6 +25,7 @@ from tunebook import design
 from tunebook.api import Api, patiently
 from tunebook.credentials import find
 from tunebook.errors import Conflict, NotFound, TunebookError
+from tunebook.figure import Figure
 from tunebook.leftovers import Leftovers, keep, spool_root
 from tunebook.reporting import FLUSH_SECONDS, Courier, Sender
 from tunebook.spool import SpoolHeld, SpoolReader, SpoolWriter
@@ -132,6 +133,18 @@ class Study:
         while (trial := self.ask()) is not None:
             yield trial
             trial.finish("stopped" if trial.should_stop else "completed")
+
+    def findings(self) -> list[dict[str, Any]]:
+        """What the checklist says: item, subject, verdict, sentence, evidence, and a proposal where there is
+        one. Empty before the server has looked for the first time.
+        """
+        found: list[dict[str, Any]] = self._client.api.get(f"/studies/{self.id}/findings")["items"]
+        return found
+
+    def figure(self, kind: str, *, theme: Literal["light", "dark"] = "light", **options: object) -> Figure:
+        """A figure of the study by its kind ("axis", "isolation", …) and options, as its address has them."""
+        path = f"/studies/{self.id}/figures/{quote(kind, safe='')}"
+        return Figure(self._client.api.get(path, params={**options, "theme": theme}), path)
 
     def _free_name(self) -> str:
         """A client id names one running trial: one whose end is still on its way keeps its name."""

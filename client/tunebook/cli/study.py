@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from tunebook import design
 from tunebook.api import Api
-from tunebook.cli import waiting
+from tunebook.cli import checking, waiting
 from tunebook.cli.terminal import clean, table
 from tunebook.credentials import find
 from tunebook.errors import Conflict, NotFound
@@ -44,6 +44,13 @@ def add_to(commands: Any, server: argparse.ArgumentParser) -> None:
     export.add_argument("study", help="id or name")
     export.add_argument("--format", choices=("csv", "jsonl"), default="csv")
     export.add_argument("--output", type=Path, help="a file instead of standard output")
+    check = add("check", _check, "print the findings of a study; exits with 1 for those of --fail-on")
+    check.add_argument("study", help="id or name")
+    check.add_argument("--fail-on", choices=tuple(checking.FAIL_ON), default="fail")
+    check.add_argument("--format", choices=("table", "json", "junit", "sarif"), default="table")
+    check.add_argument(
+        "--timeout", type=float, default=60.0, metavar="SECONDS", help="exit with 3 when they do not come"
+    )
     for parser in (verbs.choices["list"], verbs.choices["show"]):
         parser.add_argument("--json", action="store_true", help="the API's own answer")
 
@@ -117,6 +124,24 @@ def _export(options: argparse.Namespace) -> int:
         file.writelines(pieces)
     part.replace(options.output)
     return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    api = connect(options)
+    study = find_study(api, options.study)
+    found = checking.wait_for_findings(api, study, timeout_seconds=options.timeout)
+    if found is None:
+        print(f"No findings of this state of the study after {options.timeout:g} s.", file=sys.stderr)
+        return waiting.NOT_IN_TIME
+    items = found["items"]
+    formats = {
+        "table": lambda: checking.as_table(items),
+        "json": lambda: json.dumps(found, indent=1),
+        "junit": lambda: checking.as_junit(study, items),
+        "sarif": lambda: checking.as_sarif(api, study, items),
+    }
+    print(formats[options.format]())
+    return int(any(item["verdict"] in checking.FAIL_ON[options.fail_on] for item in items))
 
 
 def find_study(api: Api, reference: str) -> dict[str, Any]:

@@ -1,0 +1,78 @@
+"""Findings and figures from a script, a notebook and CI, against a real server."""
+
+import json
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+import tunebook
+from tests.client.test_cli import created_id, environment, run, small_study
+from tests.live import Live
+
+__all__ = ["environment"]
+HOSTILE = "edge <b>\"&'"
+
+
+@pytest.fixture(scope="module")
+def study(live: Live) -> tunebook.Study:
+    """Twenty trials of a loop, the better the larger the rate: its edge is where the best ones crowd."""
+    client = tunebook.Client(live.url, live.api._token)
+    made = client.create(
+        {
+            "project": "findings",
+            "name": HOSTILE,
+            "goal": "where is the best?",
+            "objective": {"metric": "loss", "direction": "minimize"},
+            "budget": {"trials": 20},
+            "space": [{"name": "rate", "type": "float", "low": 1e-4, "high": 1.0, "scale": "log"}],
+        }
+    )
+    for trial in made.trials():
+        trial.report(1, {"loss": -float(trial.parameters["rate"])})
+    return made
+
+
+def checked(study: tunebook.Study, environment: dict[str, str], *options: str, status: int = 0) -> str:
+    return run(["study", "check", study.id, *options], environment, status=status).stdout
+
+
+def test_findings_as_a_table_and_as_an_exit_status(
+    study: tunebook.Study, environment: dict[str, str]
+) -> None:
+    said = checked(study, environment)
+    assert "! warn" in said
+    assert "boundary: rate" in said
+    checked(study, environment, "--fail-on", "warn", status=1)
+    checked(study, environment, "--fail-on", "never")
+
+
+def test_findings_for_machines(study: tunebook.Study, environment: dict[str, str]) -> None:
+    items = json.loads(checked(study, environment, "--format", "json"))["items"]
+    suite = ET.fromstring(checked(study, environment, "--format", "junit"))
+    assert suite.attrib["name"] == HOSTILE
+    assert int(suite.attrib["tests"]) == len(items) == len(suite.findall("testcase"))
+    assert "boundary: rate" in [case.attrib["name"] for case in suite.findall("testcase/[failure]")]
+    (sarif,) = json.loads(checked(study, environment, "--format", "sarif"))["runs"]
+    assert len(sarif["results"]) == len(items)
+    assert {result["level"] for result in sarif["results"]} <= {"error", "warning", "none"}
+
+
+def test_findings_and_figures_in_a_script(study: tunebook.Study, environment: dict[str, str]) -> None:
+    checked(study, environment)  # waits until they have seen everything
+    (boundary,) = [item for item in study.findings() if item["item"] == "boundary"]
+    assert (boundary["verdict"], boundary["subject"]) == ("warn", "rate")
+    assert boundary["proposal"]["changes"] == [{"change": "range", "key": "rate", "low": 1e-4, "high": 10.0}]
+    figure = study.figure(kind=boundary["figure"]["kind"], **boundary["figure"]["options"])
+    assert figure._repr_mimebundle_()["application/vnd.plotly.v1+json"]["data"]
+    with pytest.raises(tunebook.Invalid, match="kind"):
+        study.figure("nothing")
+
+
+def test_without_a_control_worker_the_check_ends_in_time(
+    live: Live, environment: dict[str, str], tmp_path: Path
+) -> None:
+    study = created_id(run(["study", "create", small_study(tmp_path, name="never started")], environment))
+    live.api.patch(f"/studies/{study}", {"state": "paused"})
+    done = run(["study", "check", study, "--timeout", "0.1"], environment, status=3)
+    assert "No findings of this state of the study after 0.1 s." in done.stderr
