@@ -189,3 +189,16 @@ def test_a_reported_point_changes_the_trials_page(site: Site, world: World) -> N
     assert shown.count("<figure-view") == 2
     assert "1 NaN or ∞" in shown
     assert DESIGN["name"] in shown
+
+
+def test_a_conclusion_is_kept_with_its_caveats_and_never_overwritten(site: Site, world: World) -> None:
+    page = browse(site, f"/studies/{world.study}").text
+    assert "It holds" in page
+    edition = re.search(r'name="edition" value="([0-9a-f]+)"', page)
+    assert edition
+    path = f"/studies/{world.study}/conclusion"
+    assert send(site, path, conclusion="Adam <wins>.", edition=edition[1]).status_code == 303
+    assert studies.get(site.engine, study_id=world.study).conclusion == "Adam <wins>."
+    assert "Adam &lt;wins&gt;." in browse(site, f"/studies/{world.study}").text
+    assert send(site, path, conclusion="It does not.", edition=edition[1]).status_code == 412
+    assert studies.get(site.engine, study_id=world.study).conclusion == "Adam <wins>."

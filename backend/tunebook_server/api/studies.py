@@ -119,7 +119,7 @@ def edit(
     principal: Writer,
     if_match: IfMatch = None,
 ) -> Study:
-    """Change goal, note, state, budget or parallel; a budget raised or a study resumed starts more trials."""
+    """Change texts, state, budget or parallel; a budget raised or a study resumed starts more trials."""
     changes = body.model_dump(exclude_unset=True)
     if LAUNCHING & changes.keys():
         principal.require("run:launch")

@@ -33,6 +33,7 @@ class Study:
     name: str
     goal: str
     note: str
+    conclusion: str
     state: StudyState
     objective: Objective
     space: SearchSpace
@@ -55,7 +56,7 @@ class Study:
     @property
     def edition(self) -> str:
         """Changes with what people write into it. Not with its state: pause and resume are commands."""
-        return edition(self.goal, self.note, self.budget, self.parallel)
+        return edition(self.goal, self.note, self.conclusion, self.budget, self.parallel)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from tunebook_server import broker
+from tunebook_server.domain.caveats import caveats
 from tunebook_server.domain.families import families
 from tunebook_server.domain.paging import Page
 from tunebook_server.domain.search_space import Boolean, Categorical, Hyperparameter
@@ -105,6 +106,7 @@ def study(
     sort = sort or ("objective" if found.objective.direction == "minimize" else "-objective")
     view = View(query, sort, state, search, only, clip, y, family, smooth, values)
     page = _trials(engine, found, view, cursor)
+    kept = findings.get(engine, study_id=found.id)
     groups = families(curves.metric_names(engine, study_id=found.id), first=found.objective.metric)[
         :FAMILIES_MOST
     ]
@@ -116,7 +118,8 @@ def study(
         project=projects.get(engine, project_id=found.project_id),
         best=_best(engine, found),
         seconds_left=pace.seconds_left(engine, study=found),
-        checklist=checklist(found, findings.get(engine, study_id=found.id)),
+        checklist=checklist(found, kept),
+        caveats=caveats(found.space, kept.items if kept else ()),
         states=[(state, found.counts.get(state, 0)) for state in STATES],
         view=view,
         page=page,
@@ -139,6 +142,16 @@ def change_state(study_id: Id, engine: Database, principal: Person, fields: Fiel
     service.edit(engine, study_id=study_id, revision=None, changes=changes, actor=principal.actor)
     broker.wake(study_id)
     return RedirectResponse(f"/studies/{study_id}", 303)
+
+
+@router.post("/studies/{study_id}/conclusion")
+def conclude(study_id: Id, engine: Database, principal: Person, fields: Fields) -> Response:
+    principal.require("study:write")
+    changes = {"conclusion": fields.get("conclusion", "")}
+    service.edit(
+        engine, study_id=study_id, edition=fields.get("edition"), changes=changes, actor=principal.actor
+    )
+    return RedirectResponse(f"/studies/{study_id}#conclusion", 303)
 
 
 def hash_of(request: Request) -> str:

@@ -17,7 +17,7 @@ from tunebook_server.domain.trial import Configuration, Trial, TrialState
 from tunebook_server.storage import audit, projects, studies, templates, trials
 from tunebook_server.storage.engine import Connection, Engine, transaction
 
-EDITABLE = ("goal", "note", "state", "budget", "parallel")
+EDITABLE = ("goal", "note", "conclusion", "state", "budget", "parallel")
 STATES = ("running", "paused", "finished")
 CHANGED_MOST = 10_000
 
@@ -91,7 +91,7 @@ def edit(
     changes: Mapping[str, object],
     actor: str,
 ) -> Study:
-    """Changes goal, note, state, budget or parallel; raises Stale when the study is no longer at `revision`
+    """Changes texts, state, budget or parallel; raises Stale when the study is no longer at `revision`
     (which every report of a trial raises), or people have written into it since `edition`.
 
     A study finished by hand lets running trials end and stops the queued ones.
@@ -155,7 +155,7 @@ def _checked(changes: Mapping[str, object]) -> dict[str, Any]:
             raise Invalid(
                 f"{show(field)} cannot be changed", field=field, remedy=f"Change {', '.join(EDITABLE)}."
             )
-        if field in ("goal", "note"):
+        if field in ("goal", "note", "conclusion"):
             long_text(value, field=field)
         elif field == "state" and value not in STATES:
             raise Invalid(f"state is {show(value)}", field="state", remedy=f"Use {' or '.join(STATES)}.")

@@ -19,8 +19,17 @@ from tunebook_server.storage.engine import Connection
 _studies = tables.studies
 _spaces = tables.search_spaces
 _PLAIN = (
-    *("id", "project_id", "name", "goal", "note", "state", "space_version", "sampler", "sampler_options"),
-    *("seed", "budget", "parallel", "max_attempts", "job_template_id", "best_trial_id", "revision"),
+    *("id", "project_id", "name", "goal", "note", "conclusion", "state", "space_version", "sampler"),
+    *(
+        "sampler_options",
+        "seed",
+        "budget",
+        "parallel",
+        "max_attempts",
+        "job_template_id",
+        "best_trial_id",
+        "revision",
+    ),
     *("created_by", "created_at", "changed_at", "finished_at"),
 )
 

@@ -136,6 +136,7 @@ studies = Table(
     _text("name"),
     _text("goal", ""),
     _text("note", ""),
+    _text("conclusion", ""),
     _text("state", "running"),
     _text("metric"),
     _text("direction"),

@@ -107,6 +107,7 @@ class StudyOut(Sent):
     name: str
     goal: str
     note: str
+    conclusion: str
     state: State
     objective: ObjectiveOut
     space: Annotated[list[dict[str, Any]], BeforeValidator(_document)]
@@ -132,6 +133,7 @@ class StudyChange(Received):
 
     goal: Lines = ""
     note: Lines = ""
+    conclusion: Lines = ""
     state: State = "running"
     budget: int = Field(default=1, ge=1, le=TRIALS_MOST)
     parallel: int = Field(default=1, ge=1, le=PARALLEL_MOST)

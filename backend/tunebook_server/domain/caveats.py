@@ -1,0 +1,42 @@
+"""What every conclusion of a study carries with it: it holds for what was fixed and for the ranges that were
+searched (Deep Learning Tuning Playbook, "The scientific approach to improving model performance")."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from tunebook_server.domain.document import show
+from tunebook_server.domain.search_space import Boolean, Categorical, Fixed, SearchSpace
+
+Kind = Literal["fixed", "searched", "check"]
+
+
+@dataclass(frozen=True, slots=True)
+class Caveat:
+    """`subject`: the key of a hyperparameter, or the item of the checklist."""
+
+    kind: Kind
+    subject: str
+    sentence: str
+
+
+def caveats(space: SearchSpace, findings: Sequence[Mapping[str, Any]]) -> list[Caveat]:
+    """Fixed hyperparameters with their values, ranges searched, and checks that did not pass, in that order;
+    `findings` in their JSON form.
+    """
+    fixed, searched = [], []
+    for node in space.nodes:
+        parameter = node.parameter
+        if isinstance(parameter, Fixed):
+            fixed.append(Caveat("fixed", node.key, f"only for {node.key} = {show(parameter.value)}"))
+        elif isinstance(parameter, Categorical | Boolean):
+            choices = (True, False) if isinstance(parameter, Boolean) else parameter.choices
+            among = ", ".join(show(choice) for choice in choices)
+            searched.append(Caveat("searched", node.key, f"{node.key} among {among}"))
+        else:
+            scale = " (log)" if parameter.scale == "log" else ""
+            among = f"{parameter.low:.6g} … {parameter.high:.6g}{scale}"
+            searched.append(Caveat("searched", node.key, f"{node.key} within {among}"))
+    open_ = [each for each in findings if each["verdict"] in ("warn", "fail")]
+    checks = [Caveat("check", each["item"], each["sentence"]) for each in open_]
+    return [*fixed, *searched, *checks]
