@@ -49,6 +49,11 @@ def plotly_url() -> str:
     return f"/static/{_plotly_name()}"
 
 
+def plotly_source() -> str:
+    """The script itself, for a page that is to work without a server."""
+    return _plotly().decode()
+
+
 @router.get("/static/{path:path}")
 def asset(request: Request, path: str) -> Response:
     found = _assets().get(path)
