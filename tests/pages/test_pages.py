@@ -1,5 +1,6 @@
 """Pages over HTTP: who sees them, what they answer when nothing changed, and what forms do."""
 
+import html
 import re
 from urllib.parse import urlencode
 
@@ -7,13 +8,15 @@ import httpx
 
 from tests.api.site import DESIGN, Site, World
 from tunebook_server.domain.trial import TrialState
-from tunebook_server.services import metrics, projects, studies, trials
+from tunebook_server.pages.catalogue import CATALOGUE, entries
+from tunebook_server.services import figures, metrics, projects, studies, trials
 
 PAGES = (
     "/",
     "/projects/{project}",
     "/projects/{project}/studies/new",
     "/studies/{study}",
+    "/studies/{study}/plots",
     "/trials/{trial}",
     "/workers",
 )
@@ -202,3 +205,16 @@ def test_a_conclusion_is_kept_with_its_caveats_and_never_overwritten(site: Site,
     assert "Adam &lt;wins&gt;." in browse(site, f"/studies/{world.study}").text
     assert send(site, path, conclusion="It does not.", edition=edition[1]).status_code == 412
     assert studies.get(site.engine, study_id=world.study).conclusion == "Adam <wins>."
+
+
+def test_every_figure_of_the_catalogue_can_be_drawn(site: Site, world: World) -> None:
+    study = studies.get(site.engine, study_id=world.study)
+    assert {entry.kind for entry in CATALOGUE} >= set(figures.KINDS) - {"trial-curves"}
+    for entry in entries(study):
+        page = browse(site, f"/studies/{world.study}/plots?kind={entry.kind}&parameter=%3Cb%3E&by=x")
+        assert page.status_code == 200, entry.kind
+        assert entry.look_for[:40] in html.unescape(page.text)
+        src = re.search(r'<figure-view id="figure-plot-[^>]* src="([^"]+)"', page.text)
+        assert src, entry.kind
+        assert browse(site, html.unescape(src[1])).status_code == 200, src[1]
+    assert browse(site, f"/studies/{world.study}/plots?kind=nothing").status_code == 404
