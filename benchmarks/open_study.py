@@ -58,7 +58,7 @@ new MutationObserver(look).observe(document, watched);
 """
 ALL_IN_VIEW_READY = """() => {
   const all = [...document.querySelectorAll('figure-view')];
-  const views = all.filter(view => view.getBoundingClientRect().top < innerHeight);
+  const views = all.filter(view => view.checkVisibility() && view.getBoundingClientRect().top < innerHeight);
   return views.length > 0 && views.every(view => view.dataset.state === 'ready');
 }"""
 SETTLED_SECONDS = 1.0

@@ -17,7 +17,7 @@ from tunebook_server.settings import Settings
 
 READY = """() => {
   const views = [...document.querySelectorAll('figure-view')];
-  const near = views.filter(view => view.getBoundingClientRect().top < innerHeight);
+  const near = views.filter(view => view.checkVisibility() && view.getBoundingClientRect().top < innerHeight);
   return near.every(view => view.dataset.state !== 'loading');
 }"""
 
