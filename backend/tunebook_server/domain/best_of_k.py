@@ -119,5 +119,4 @@ def _all_worse(n: int, k: int, *, replacement: bool) -> NDArray[np.float64]:
     if replacement:
         with np.errstate(divide="ignore"):
             return np.asarray(np.exp(k * np.log1p(-j / n)))
-    worse: NDArray[np.float64] = np.cumprod(np.maximum(n - k - j + 1, 0) / (n - j + 1))
-    return worse
+    return np.asarray(np.cumprod(np.maximum(n - k - j + 1, 0) / (n - j + 1)), dtype=np.float64)
