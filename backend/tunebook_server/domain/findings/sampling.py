@@ -2,10 +2,15 @@
 
 Deep Learning Tuning Playbook, "Has the study sampled enough points in good regions?" and "Determining the
 number of trials for each study" (its third figure).
+
+Where the deviation σ between retrainings is known, every trial carries that much noise, and the best one is
+the luckiest: of five equally good trials it lies 1.16 σ below their mean. The good region and the limit of
+the spread allow for that luck. Without it a study of one flat hyperparameter with 300 trials, 30 of them as
+good as the best, would be called too small every second time.
 """
 
 from dataclasses import dataclass
-from math import ceil, floor, isfinite, log, log10, prod
+from math import ceil, floor, inf, isfinite, log, log10, prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +25,8 @@ from tunebook_server.domain.study import TRIALS_MOST
 ITEM = "sampling"
 NEEDED_TRIALS = 10  # below it neither the good region nor its spread can be seen
 GOOD_NEEDED = 5  # as many as a scientific value needs (the playbook's own figure)
+LUCK_OF_FIVE = 1.163  # deviations: expected extreme of 5 normal values, as many as are needed
+LUCK_OF_THREE = 0.846  # of 3: the quartiles of the best of half are the best trial and the third
 GOOD_SHARE = 0.10  # of the feasible range, where no retrain deviation is known
 MOST_TIMES = 4  # the budget: beyond it fewer hyperparameters help more than more trials
 RESAMPLES = 1_000
@@ -30,13 +37,16 @@ ROUNDING = 1e-9  # of the feasible range: trials at the border of the good regio
 @dataclass(frozen=True, slots=True)
 class Sampled:
     """`ended`: feasible and infeasible trials; `width` of the good region in units of the objective;
-    `quartile_range` of the best of half of the trials; `gain` expected of twice as many; `gained_share` of
-    resampled studies whose second half gained more than the width; `wanted`: trials in all."""
+    `quartile_range` of the best of half of the trials, `wide` where retraining does not explain it; `gain`
+    expected of twice as many; `gained_share` of resampled studies whose second half gained more than the
+    width; `wanted`: trials in all.
+    """
 
     ended: int
     good: int
     width: float
     quartile_range: float
+    wide: bool
     gain: float
     gained_share: float
     wanted: int
@@ -49,9 +59,8 @@ def check(results: Results) -> list[Finding]:
         return [not_enough(ITEM, have, need, "feasible trial")]
     sampled = _sampled(results)
     few = sampled.good < results.threshold("sampling.good_needed", GOOD_NEEDED)
-    wide = _deviation(results) is not None and sampled.quartile_range > sampled.width
     exhausted = sampled.ended >= _combinations(results)
-    warns = (few or wide) and not exhausted
+    warns = (few or sampled.wide) and not exhausted
     return [
         Finding(
             ITEM,
@@ -75,24 +84,28 @@ def _sampled(results: Results) -> Sampled:
     losses = results.losses[results.ranked]
     best, spread = float(losses[0]), float(losses[-1]) - float(losses[0])
     deviation = _deviation(results)
-    width = results.threshold("sampling.good_share", GOOD_SHARE) * spread if deviation is None else deviation
+    if deviation is None:
+        width, limit = results.threshold("sampling.good_share", GOOD_SHARE) * spread, inf
+    else:
+        width, limit = (1 + LUCK_OF_FIVE) * deviation, (1 + LUCK_OF_THREE) * deviation
     every = outcomes(results)
     here = np.isfinite(every)
     every, strata, ended = every[here], _strata(results)[here], int(here.sum())
     half = ended // 2
-    low, high = quantiles(every, [half], [0.25, 0.75])[:, 0]
+    quartile_range = float(np.ptp(quantiles(every, [half], [0.25, 0.75])))
     paths = campaigns(every, [half, 2 * half], resamples=RESAMPLES, seed=results.seed, strata=strata)
     good = int((losses - best <= width + ROUNDING * spread).sum())
     curve = doubling(every)
-    wide = max(curve.next, 0.0 if deviation is None else float(high - low))
+    excess = max(quartile_range / limit, curve.next / width if width > 0 else 0.0)
     return Sampled(
         ended=ended,
         good=good,
         width=width,
-        quartile_range=float(high - low),
+        quartile_range=quartile_range,
+        wide=quartile_range > limit,
         gain=curve.next,
         gained_share=float((paths[:, 0] - paths[:, 1] > width).mean()),
-        wanted=_wanted(results, ended, good=good, excess=wide / width if width > 0 else 1.0, curve=curve),
+        wanted=_wanted(results, ended, good=good, excess=excess, curve=curve),
     )
 
 
