@@ -84,6 +84,18 @@ def test_a_choice_that_cannot_run_is_found_and_dropped() -> None:
     assert np.mean([each.proposal is not None and each.proposal.changes == hold for each in found]) >= 0.95
 
 
+def test_two_hyperparameters_that_are_to_blame_together_are_no_bug() -> None:
+    def ill(configuration: Configuration, _: np.random.Generator) -> bool:
+        return bool(np.log10(float(configuration["learning_rate"])) + int(configuration["layers"]) / 4 > 0.3)
+
+    found = [only(check(results)) for results in labelled(ill)]
+    blamed = [finding.evidence.get("best_cut") in ("learning_rate", "layers") for finding in found]
+    assert (
+        np.mean([BUG not in each.sentence and right for each, right in zip(found, blamed, strict=True)])
+        >= 0.95
+    )
+
+
 def test_few_infeasible_trials_are_no_alarm() -> None:
     found = [only(check(results)) for results in labelled(anywhere(0.04))]
     assert np.mean([finding.verdict != Verdict.PASS for finding in found]) <= 0.05

@@ -20,6 +20,7 @@ from tests.findings.studies import (
 from tunebook_server.domain.changes import Choices, Fix, Range, Trials
 from tunebook_server.domain.findings import Finding, Results, Verdict
 from tunebook_server.domain.findings.per_value import check
+from tunebook_server.domain.findings.values import group
 from tunebook_server.domain.trial import Configuration
 
 Entry = dict[str, object]
@@ -189,6 +190,38 @@ def test_values_of_a_grid_are_counted_each() -> None:
     finding = only(check(replace(results, columns=columns)), "weight_decay")
     assert (finding.verdict, finding.evidence["values"]) == (Verdict.PASS, 3)
     assert finding.evidence["feasible_by_value"] == "0.0001 20, 0.001 20, 0.01 20"
+
+
+def test_a_range_of_which_one_value_was_tried_compares_nothing() -> None:
+    results = study([DECAY, RATE], rule(), trials=60)
+    columns = replace(results.columns, values={**results.columns.values, "weight_decay": np.full(60, 1e-3)})
+    finding = only(check(replace(results, columns=columns)), "weight_decay")
+    assert (finding.verdict, finding.evidence["fewest_feasible"]) == (Verdict.WARN, 0)
+
+
+@pytest.mark.parametrize("high", [8, 12, 40, 10**12])
+@pytest.mark.parametrize("scale", ["linear", "log"])
+def test_buckets_of_whole_numbers_are_filled_by_their_share(high: int, scale: str) -> None:
+    layers: Entry = {"name": "layers", "type": "integer", "low": 1, "high": high, "scale": scale}
+    space: list[Entry] = [{**layers, "role": "scientific"}, RATE]
+    results = study(space, rule(), trials=2_000)
+    found = group(results.space.varied[0], results.columns.values["layers"], results.feasible)
+    shares = np.array([each.share for each in found.groups])
+    assert shares.sum() == pytest.approx(1)
+    assert found.counts(results.feasible) == pytest.approx(2_000 * shares, abs=25)
+    assert len(found.groups) <= 10
+    first, last = found.groups[0], found.groups[-1]
+    assert (first.low, last.high) == (1, high)
+
+
+def test_what_is_proposed_can_be_searched() -> None:
+    """A bucket of a single whole number is held; a range has two ends."""
+    layers: Entry = {"name": "layers", "type": "integer", "low": 1, "high": 12, "scale": "log"}
+    for seed in SEEDS:
+        results = study([{**layers, "role": "scientific"}, RATE], rule(), trials=25, seed=seed)
+        for change in changes(only(check(results), "layers")):
+            assert not isinstance(change, Range) or 1 <= change.low < change.high <= 12
+            assert not isinstance(change, Fix) or change.value in range(1, 13)
 
 
 def test_a_conditional_one_counts_where_it_is_active() -> None:

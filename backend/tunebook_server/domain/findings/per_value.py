@@ -110,7 +110,9 @@ def _sentence(counted: Counted, least: int) -> str:
     if few:
         named = ", ".join(f"{_shown(value)} ({n})" for value, n in few[:NAMES_SHOWN])
         others = f" and {len(few) - NAMES_SHOWN} more" if len(few) > NAMES_SHOWN else ""
-        return f"{name} has fewer than {least} feasible trials of {named}{others}: its best is luck."
+        return (
+            f"{name} has fewer than {least} feasible trials of {named}{others}: the best of so few is luck."
+        )
     most, fewest = max(counted.drawn), min(counted.drawn)
     if counted.uneven:
         return (

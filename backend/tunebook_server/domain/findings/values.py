@@ -51,7 +51,7 @@ def group(parameter: Searched, column: NDArray[np.float64], counted: NDArray[np.
         return Grouped(groups, np.where(np.isfinite(column), column, -1).astype(np.intp))
     inside = np.isfinite(column) & (column >= parameter.low) & (column <= parameter.high)
     found = np.unique(column[inside & counted])
-    if len(found) <= VALUES_MOST and 2 * len(found) <= int((inside & counted).sum()):
+    if 2 <= len(found) <= VALUES_MOST and 2 * len(found) <= int((inside & counted).sum()):
         return _by_value(parameter, column, inside, found)
     if isinstance(parameter, Integer) and parameter.high - parameter.low < VALUES_MOST:
         every = np.arange(parameter.low, parameter.high + 1, dtype=float)
@@ -74,7 +74,7 @@ def _by_value(
     values: NDArray[np.float64],
 ) -> Grouped:
     places = np.clip(np.searchsorted(values, column), 0, len(values) - 1)
-    known = inside & (values[places] == column) if len(values) else inside
+    known = inside & (values[places] == column)
     return Grouped(
         tuple(_single(parameter, value, len(values)) for value in values.tolist()),
         np.where(known, places, -1),
@@ -93,17 +93,19 @@ def _by_bucket(parameter: Float | Integer, column: NDArray[np.float64], inside: 
     if isinstance(parameter, Integer):  # between whole numbers
         edges = sorted({low, high, *(floor(edge) + 0.5 for edge in edges[1:-1])})
     places = np.clip(np.searchsorted(edges, column, side="right") - 1, 0, len(edges) - 2)
-    half = 0.5 if isinstance(parameter, Integer) else 0.0
-    groups = tuple(
-        Group(
-            f"{start + half:.4g} … {end - half:.4g}",
-            _width(parameter, start, end),
-            low=start + half,
-            high=end - half,
-        )
-        for start, end in pairwise(edges)
+    return Grouped(
+        tuple(_bucket(parameter, start, end) for start, end in pairwise(edges)), np.where(inside, places, -1)
     )
-    return Grouped(groups, np.where(inside, places, -1))
+
+
+def _bucket(parameter: Float | Integer, start: float, end: float) -> Group:
+    share = _width(parameter, start, end)
+    if not isinstance(parameter, Integer):
+        return Group(f"{start:.4g} … {end:.4g}", share, low=start, high=end)
+    low, high = start + 0.5, end - 0.5
+    if low == high:
+        return _single(parameter, low, 1)
+    return Group(f"{int(low)} … {int(high)}", share, low=low, high=high)
 
 
 def _ends(parameter: Float | Integer) -> tuple[float, float]:
