@@ -1,6 +1,7 @@
 """Labelled studies whose infeasible trials lie beyond a value, with a choice, or anywhere."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -219,3 +220,14 @@ def test_hostile_values_raise_nothing() -> None:
             results.columns.values[key][place::7] = value
     results.columns.values["optimizer"][:] = np.nan
     assert only(check(results)).verdict == Verdict.WARN
+
+
+def test_a_study_may_ask_for_fewer_trials() -> None:
+    for trials in range(6):
+        results = replace(
+            study(SPACE, made(anywhere(0.5), 0.0), trials=trials),
+            thresholds={"infeasible_share.needed_trials": 0},
+        )
+        for finding in check(results):
+            assert finding.verdict in Verdict
+            assert trials > 0 or finding.verdict == Verdict.NOT_ENOUGH_DATA

@@ -263,3 +263,11 @@ def test_hostile_values_raise_nothing() -> None:
             results.columns.values[key][place::7] = value
     results.columns.values["optimizer"][:] = np.nan
     assert {finding.verdict for finding in check(results)} <= {Verdict.WARN, Verdict.NOT_ENOUGH_DATA}
+
+
+def test_a_study_may_ask_for_fewer_trials() -> None:
+    for trials in range(6):
+        results = replace(study(SPACE, rule(), trials=trials), thresholds={"per_value.trials": 0})
+        for finding in check(results):
+            assert finding.verdict in Verdict
+            assert trials > 0 or finding.verdict == Verdict.NOT_ENOUGH_DATA

@@ -198,3 +198,11 @@ def test_hostile_studies_raise_nothing(loss: float | None, deviation: float | No
 def test_losses_nearly_as_far_apart_as_doubles_can_be_raise_nothing() -> None:
     far = iter([-8e307, 8e307, 0.0] * 20)
     assert only(check(study([RATE], lambda *_: next(far)))).verdict in Verdict
+
+
+def test_a_study_may_ask_for_fewer_trials() -> None:
+    for trials in range(6):
+        results = replace(study([RATE], bowl(0.01), trials=trials), thresholds={"sampling.needed_trials": 0})
+        for finding in check(results):
+            assert finding.verdict in Verdict
+            assert trials > 0 or finding.verdict == Verdict.NOT_ENOUGH_DATA

@@ -28,7 +28,7 @@ TOP_TRIALS = 3  # that no cut may throw away
 def check(results: Results) -> list[Finding]:
     infeasible, feasible = int(results.infeasible.sum()), int(results.feasible.sum())
     have = infeasible + feasible
-    need = int(results.threshold("infeasible_share.needed_trials", NEEDED_TRIALS))
+    need = max(1, int(results.threshold("infeasible_share.needed_trials", NEEDED_TRIALS)))
     if have < need:
         return [not_enough(ITEM, have, need, "ended trial")]
     share = infeasible / have

@@ -56,7 +56,7 @@ def check(results: Results) -> list[Finding]:
 
 def _check(results: Results, parameter: Searched) -> Finding:
     counted = _count(results, parameter)
-    have, least = sum(counted.feasible), int(results.threshold("per_value.trials", VALUE_TRIALS))
+    have, least = sum(counted.feasible), _least(results)
     need = least * max(len(counted.groups), 1)
     ended = int((results.feasible | results.infeasible).sum())
     if have < need and (ended < results.budget or not sum(counted.drawn)):
@@ -85,7 +85,7 @@ def _count(results: Results, parameter: Searched) -> Counted:
     shares = [np.array([each.share for each in found.groups]), np.ones(len(found.groups))]
     chance = max(uneven_p(drawn, share) for share in shares)
     uneven = chance < results.threshold("per_value.uneven_p", UNEVEN_P)
-    least = int(results.threshold("per_value.trials", VALUE_TRIALS))
+    least = _least(results)
     lacking = np.maximum(0, drawn.max(initial=0) - drawn) if uneven else np.zeros_like(drawn)
     # by the share that is feasible; of a value with none, more trials are useless
     rate = np.where(drawn > 0, feasible / np.maximum(drawn, 1), 1.0)
@@ -102,6 +102,10 @@ def _count(results: Results, parameter: Searched) -> Counted:
         tuple(int(count) for count in lacking),
         float(drawn.sum() / max(int(ended.sum()), 1)),
     )
+
+
+def _least(results: Results) -> int:
+    return max(1, int(results.threshold("per_value.trials", VALUE_TRIALS)))
 
 
 def _sentence(counted: Counted, least: int) -> str:

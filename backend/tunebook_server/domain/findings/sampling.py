@@ -24,6 +24,7 @@ from tunebook_server.domain.study import TRIALS_MOST
 
 ITEM = "sampling"
 NEEDED_TRIALS = 10  # below it neither the good region nor its spread can be seen
+DOUBLINGS_NEED = 4  # trials, of which a quarter and a half are compared with all
 GOOD_NEEDED = 5  # as many as a scientific value needs (the playbook's own figure)
 LUCK_OF_FIVE = 1.163  # deviations: expected extreme of 5 normal values, as many as are needed
 LUCK_OF_THREE = 0.846  # of 3: the quartiles of the best of half are the best trial and the third
@@ -54,7 +55,7 @@ class Sampled:
 
 def check(results: Results) -> list[Finding]:
     have = len(results.ranked)
-    need = int(results.threshold("sampling.needed_trials", NEEDED_TRIALS))
+    need = max(DOUBLINGS_NEED, int(results.threshold("sampling.needed_trials", NEEDED_TRIALS)))
     if have < need:
         return [not_enough(ITEM, have, need, "feasible trial")]
     sampled = _sampled(results)
