@@ -1,0 +1,273 @@
+"""Labelled studies whose scientific values have their share of the trials, too few, or an uneven one."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.findings.studies import (
+    NOISE,
+    SEEDS,
+    Rule,
+    flipped,
+    in_other_log_units,
+    only,
+    permuted,
+    rescaled,
+    study,
+    verdicts,
+)
+from tunebook_server.domain.changes import Choices, Fix, Range, Trials
+from tunebook_server.domain.findings import Finding, Results, Verdict
+from tunebook_server.domain.findings.per_value import check
+from tunebook_server.domain.findings.values import group
+from tunebook_server.domain.trial import Configuration
+
+Entry = dict[str, object]
+OPTIMIZERS = ["adam", "nesterov", "<i>lamb</i>"]
+OPTIMIZER: Entry = {"name": "optimizer", "type": "categorical", "choices": OPTIMIZERS, "role": "scientific"}
+RATE: Entry = {"name": "learning_rate", "type": "float", "low": 1e-4, "high": 1.0, "scale": "log"}
+NORM: Entry = {"name": "norm", "type": "boolean", "role": "scientific"}
+DECAY: Entry = {**RATE, "name": "weight_decay", "role": "scientific"}
+WIDTH: Entry = {
+    "name": "width",
+    "type": "integer",
+    "low": 1,
+    "high": 1000,
+    "scale": "log",
+    "role": "scientific",
+}
+BETA: Entry = {
+    "name": "beta",
+    "type": "categorical",
+    "choices": [0.9, 0.99],
+    "role": "scientific",
+    "when": {"optimizer": ["adam"]},
+}
+SPACE: list[Entry] = [OPTIMIZER, RATE]
+
+
+def rule(noise: float = 0.0, infeasible: float = 0.0, ill: str = "") -> Rule:
+    def loss(configuration: Configuration, random: np.random.Generator) -> float | None:
+        if configuration.get("optimizer") == ill or random.random() < infeasible:
+            return None
+        return float(
+            np.log10(float(configuration["learning_rate"])) ** 2 / 16 + noise * random.standard_normal()
+        )
+
+    return loss
+
+
+def labelled(space: list[Entry], trials: int = 60, infeasible: float = 0.0) -> list[Results]:
+    return [
+        study(space, rule(noise, infeasible), trials=trials, seed=seed + 100 * place)
+        for place, noise in enumerate(NOISE)
+        for seed in SEEDS
+    ]
+
+
+def drawn(results: Results, shares: list[float], seed: int) -> Results:
+    """The same trials with optimizers drawn by these shares, as an adaptive search might."""
+    column = np.random.default_rng(seed).choice(len(shares), len(results.columns), p=shares).astype(float)
+    columns = replace(results.columns, values={**results.columns.values, "optimizer": column})
+    return replace(results, columns=columns)
+
+
+def counted(results: Results, counts: list[int]) -> Results:
+    column = np.repeat(np.arange(len(counts)), counts).astype(float)
+    columns = replace(results.columns, values={**results.columns.values, "optimizer": column})
+    return replace(results, columns=columns)
+
+
+def changes(finding: Finding) -> list[object]:
+    return [] if finding.proposal is None else list(finding.proposal.changes)
+
+
+@pytest.mark.parametrize("space", [SPACE, [NORM, RATE], [DECAY, RATE], [WIDTH, RATE]])
+def test_equal_shares_are_no_alarm(space: list[Entry]) -> None:
+    found = [finding for results in labelled(space, infeasible=0.05) for finding in check(results)]
+    assert len(found) == 30
+    assert np.mean([finding.verdict != Verdict.PASS for finding in found]) <= 0.05
+
+
+def test_random_search_is_even_within_chance() -> None:
+    found = [
+        only(check(drawn(results, [1 / 3] * 3, seed)), "optimizer")
+        for seed, results in enumerate(labelled(SPACE) * 4)
+    ]
+    assert np.mean([finding.verdict != Verdict.PASS for finding in found]) <= 0.05
+
+
+def test_uneven_shares_are_noticed() -> None:
+    found = [
+        only(check(drawn(results, [0.64, 0.18, 0.18], seed)), "optimizer")
+        for seed, results in enumerate(labelled(SPACE, trials=90))
+    ]
+    right = [
+        finding.verdict == Verdict.WARN and "uneven beyond chance" in finding.sentence for finding in found
+    ]
+    assert np.mean(right) >= 0.95
+
+
+def test_a_value_with_few_trials_is_noticed() -> None:
+    found = [
+        only(check(drawn(results, [0.49, 0.49, 0.02], seed)), "optimizer")
+        for seed, results in enumerate(labelled(SPACE))
+    ]
+    right = [finding.verdict == Verdict.WARN and "<i>lamb</i>" in finding.sentence for finding in found]
+    assert np.mean(right) >= 0.95
+
+
+@pytest.mark.parametrize(("counts", "verdict"), [([5, 5, 5], Verdict.PASS), ([6, 5, 4], Verdict.WARN)])
+def test_the_border_is_five_a_value(counts: list[int], verdict: Verdict) -> None:
+    results = counted(study(SPACE, rule(), trials=sum(counts)), counts)
+    assert only(check(results), "optimizer").verdict == verdict
+
+
+def test_a_borderline_share_gets_a_verdict_either_way() -> None:
+    found = {
+        only(check(drawn(results, [0.45, 0.275, 0.275], seed)), "optimizer").verdict
+        for seed, results in enumerate(labelled(SPACE))
+    }
+    assert found <= {Verdict.PASS, Verdict.WARN}
+
+
+def test_a_running_study_says_how_many_more_are_needed() -> None:
+    results = replace(study(SPACE, rule(), trials=13), budget=60)
+    finding = only(check(results), "optimizer")
+    assert finding.verdict == Verdict.NOT_ENOUGH_DATA
+    assert finding.sentence == "2 more feasible trials needed (13 of 15)."
+    ended = only(check(replace(results, budget=13)), "optimizer")
+    assert ended.verdict == Verdict.WARN
+    assert only(check(study(SPACE, rule(), trials=0)), "optimizer").verdict == Verdict.NOT_ENOUGH_DATA
+
+
+def test_short_choices_are_topped_up() -> None:
+    few = only(check(counted(study(SPACE, rule(), trials=22), [10, 8, 4])), "optimizer")
+    assert changes(few) == [Fix("optimizer", "<i>lamb</i>"), Trials(1)]
+    uneven = only(check(counted(study(SPACE, rule(), trials=70), [40, 20, 10])), "optimizer")
+    assert changes(uneven) == [Choices("optimizer", ("nesterov", "<i>lamb</i>")), Trials(60)]
+    all_short = only(check(counted(study(SPACE, rule(), trials=9), [3, 3, 3])), "optimizer")
+    assert changes(all_short) == [Trials(6)]
+
+
+def test_a_top_up_closes_the_gap() -> None:
+    """The study of the proposal, put with the first one, passes."""
+    first = counted(study(SPACE, rule(), trials=70), [40, 20, 10])
+    _, more = changes(only(check(first), "optimizer"))
+    assert isinstance(more, Trials)
+    half = more.trials // 2
+    both = counted(study(SPACE, rule(), trials=70 + more.trials), [40, 20 + half, 10 + half])
+    assert only(check(both), "optimizer").verdict == Verdict.PASS
+
+
+def test_infeasible_trials_were_given_their_share_and_compare_nothing() -> None:
+    finding = only(check(study(SPACE, rule(ill="adam"), trials=60)), "optimizer")
+    assert finding.verdict == Verdict.WARN
+    assert "adam (0)" in finding.sentence
+    assert "uneven" not in finding.sentence
+    assert finding.proposal is None, "twenty infeasible trials of a value ask for no more of them"
+
+
+def test_a_part_of_a_range_is_topped_up() -> None:
+    results = study([DECAY, RATE], rule(), trials=60)
+    column = results.columns.values["weight_decay"]
+    low = column < 1e-4 ** (1 - 0.2)  # the lowest bucket
+    states = np.where(low, 0, results.columns.states).astype(np.int8)
+    finding = only(check(replace(results, columns=replace(results.columns, states=states))), "weight_decay")
+    assert finding.verdict == Verdict.WARN
+    narrowed, more = changes(finding)
+    assert isinstance(narrowed, Range)
+    assert (narrowed.low, narrowed.high) == pytest.approx((1e-4, 1e-4**0.8))
+    assert isinstance(more, Trials)
+    assert more.trials >= 5
+
+
+def test_values_of_a_grid_are_counted_each() -> None:
+    results = study([DECAY, RATE], rule(), trials=60)
+    column = np.tile([1e-4, 1e-3, 1e-2], 20)
+    columns = replace(results.columns, values={**results.columns.values, "weight_decay": column})
+    finding = only(check(replace(results, columns=columns)), "weight_decay")
+    assert (finding.verdict, finding.evidence["values"]) == (Verdict.PASS, 3)
+    assert finding.evidence["feasible_by_value"] == "0.0001 20, 0.001 20, 0.01 20"
+
+
+def test_a_range_of_which_one_value_was_tried_compares_nothing() -> None:
+    results = study([DECAY, RATE], rule(), trials=60)
+    columns = replace(results.columns, values={**results.columns.values, "weight_decay": np.full(60, 1e-3)})
+    finding = only(check(replace(results, columns=columns)), "weight_decay")
+    assert (finding.verdict, finding.evidence["fewest_feasible"]) == (Verdict.WARN, 0)
+
+
+@pytest.mark.parametrize("high", [8, 12, 40, 10**12])
+@pytest.mark.parametrize("scale", ["linear", "log"])
+def test_buckets_of_whole_numbers_are_filled_by_their_share(high: int, scale: str) -> None:
+    layers: Entry = {"name": "layers", "type": "integer", "low": 1, "high": high, "scale": scale}
+    space: list[Entry] = [{**layers, "role": "scientific"}, RATE]
+    results = study(space, rule(), trials=2_000)
+    found = group(results.space.varied[0], results.columns.values["layers"], results.feasible)
+    shares = np.array([each.share for each in found.groups])
+    assert shares.sum() == pytest.approx(1)
+    assert found.counts(results.feasible) == pytest.approx(2_000 * shares, abs=25)
+    assert len(found.groups) <= 10
+    first, last = found.groups[0], found.groups[-1]
+    assert (first.low, last.high) == (1, high)
+
+
+def test_what_is_proposed_can_be_searched() -> None:
+    """A bucket of a single whole number is held; a range has two ends."""
+    layers: Entry = {"name": "layers", "type": "integer", "low": 1, "high": 12, "scale": "log"}
+    for seed in SEEDS:
+        results = study([{**layers, "role": "scientific"}, RATE], rule(), trials=25, seed=seed)
+        for change in changes(only(check(results), "layers")):
+            assert not isinstance(change, Range) or 1 <= change.low < change.high <= 12
+            assert not isinstance(change, Fix) or change.value in range(1, 13)
+
+
+def test_a_conditional_one_counts_where_it_is_active() -> None:
+    space = [OPTIMIZER, BETA, RATE]
+    key = "optimizer=adam/beta"
+    few = only(check(study(space, rule(), trials=18)), key)
+    assert few.verdict == Verdict.WARN
+    assert few.trials == 6
+    lacking = 5 - int(few.evidence["fewest_feasible"] or 0)
+    assert changes(few) == [Trials(lacking * 2 * 3)], "of two values, where a third of the trials has them"
+    assert only(check(study(space, rule(), trials=60)), key).verdict == Verdict.PASS
+
+
+def test_without_a_scientific_hyperparameter_nothing_is_said() -> None:
+    assert check(study([RATE], rule())) == []
+
+
+@pytest.mark.parametrize("shares", [[1 / 3] * 3, [0.8, 0.1, 0.1]])
+def test_what_changes_no_verdict(shares: list[float]) -> None:
+    for seed, each in enumerate(labelled([OPTIMIZER, RATE, DECAY, WIDTH])[::7]):
+        results = drawn(each, shares, seed)
+        before = verdicts(check(results))
+        assert verdicts(check(permuted(results))) == before
+        assert verdicts(check(rescaled(results, 250.0, -3.0))) == before
+        assert verdicts(check(flipped(results))) == before
+        assert verdicts(check(in_other_log_units(results, "weight_decay", 1_000.0))) == before
+
+
+@pytest.mark.parametrize("loss", [None, 0.5, 1e300])
+def test_hostile_studies_raise_nothing(loss: float | None) -> None:
+    for finding in check(study([OPTIMIZER, RATE, DECAY, WIDTH, NORM], lambda *_: loss)):
+        assert finding.verdict in Verdict
+
+
+def test_hostile_values_raise_nothing() -> None:
+    results = study([OPTIMIZER, RATE, DECAY, WIDTH], rule())
+    for place, value in enumerate([np.inf, -np.inf, np.nan, 0.0, -1.0, 1e308, -1e308]):
+        for key in ("weight_decay", "width"):
+            results.columns.values[key][place::7] = value
+    results.columns.values["optimizer"][:] = np.nan
+    assert {finding.verdict for finding in check(results)} <= {Verdict.WARN, Verdict.NOT_ENOUGH_DATA}
+
+
+def test_a_study_may_ask_for_fewer_trials() -> None:
+    for trials in range(6):
+        results = replace(study(SPACE, rule(), trials=trials), thresholds={"per_value.trials": 0})
+        for finding in check(results):
+            assert finding.verdict in Verdict
+            assert trials > 0 or finding.verdict == Verdict.NOT_ENOUGH_DATA
