@@ -174,7 +174,8 @@ def _ends(place: int, scale: Scale) -> list[dict[str, Any]]:
 
 def _notes(found: Interaction, values: int) -> tuple[str, ...]:
     notes = [
-        "Across: the range of each hyperparameter, on its scale. Thin bars: where 80 % of the best trials of a scientific value lie; thick bars: the 95 % interval "
+        "Across: the range of each hyperparameter, on its scale. Thin bars: where "
+        "80 % of the best trials of a scientific value lie; thick bars: the 95 % interval "
         "of their median. It moves where chance would move it as far in under 1 % of permutations; it can be "
         "fixed where it surely has under a fifth of the importance."
     ]

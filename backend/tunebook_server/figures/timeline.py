@@ -12,6 +12,7 @@ from tunebook_server.figures.marks import wanted
 ROW_PIXELS = 22
 ROWS_MOST = 60
 LIVE = "running"
+LEGEND_COLUMNS = 3  # of a figure 400 pixels wide
 LOOKS = {  # outcome: colour's role, opacity
     "completed": ("series-1", 0.8),
     "stopped": ("series-3", 0.8),
@@ -97,6 +98,9 @@ def draw(plot: TimelinePlot) -> Figure:
     if not plot.bars:
         return wanted(layout, 0, 1, "attempt")
     found = {outcome: [bar for bar in plot.bars if _outcome(bar.span) == outcome] for outcome in LOOKS}
+    lines = (sum(map(bool, found.values())) - 1) // LEGEND_COLUMNS
+    layout["margin"]["t"] += theme.TITLE_LINE_PIXELS * lines
+    layout["height"] += theme.TITLE_LINE_PIXELS * lines
     if found[LIVE]:
         layout["shapes"] = [_now(plot.now)]
     data = [_trace(outcome, bars) for outcome, bars in found.items() if bars]
