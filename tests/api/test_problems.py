@@ -306,6 +306,9 @@ def test_ids_and_queries_out_of_range_are_refused(site: Site, world: World) -> N
             "unknown",
         ),
         f"/api/v1/studies/{world.study}/figures/axis": ("parameter", "clip", "theme"),
+        f"/api/v1/studies/{world.study}/figures/contour": ("x", "y"),
+        f"/api/v1/studies/{world.study}/figures/interaction": ("parameter", "theme"),
+        f"/api/v1/studies/{world.study}/figures/gradient-norm": ("trial", "threshold"),
         "/api/v1/events": ("study", "revision"),
     }.items():
         for name in names:

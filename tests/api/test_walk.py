@@ -107,6 +107,12 @@ def test_figures_data_and_exports(site: Site, world: World) -> None:
         "history": {},
         "curves": {"best": 3},
         "trial-curves": {"trial": world.trial},
+        "contour": {"x": "learning_rate", "y": "optimizer"},
+        "importance": {},
+        "interaction": {"parameter": "optimizer"},
+        "gradient-norm": {"trial": world.trial},
+        "gradient-norm-histogram": {"trial": world.trial, "threshold": 1.5},
+        "timeline": {},
     }
     for kind, options in figures.items():
         answer = site.get(f"{study}/figures/{kind}", params=options)

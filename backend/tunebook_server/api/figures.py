@@ -14,18 +14,19 @@ from tunebook_server.services import export, figures
 router = APIRouter(prefix="/studies/{study_id}", tags=["figures"], route_class=Route)
 
 OPTIONS = {
-    "parameter": "Key of the hyperparameter (axis).",
-    "trial": "Id of the trial (trial-curves).",
+    "parameter": "Key of the hyperparameter (axis), or of the scientific one (interaction).",
+    "trial": "Id of the trial (trial-curves, gradient-norm, gradient-norm-histogram).",
     "trials": "Ids of trials between commas (curves).",
     "best": "How many of the best trials (curves).",
     "metrics": "Names of metrics between commas (curves).",
     "family": "Name of a family of metrics: loss, error … (curves).",
     "first": "First value of the visible range.",
     "last": "Last value of the visible range.",
-    "x": "Scale of the horizontal axis.",
-    "y": "Scale of the vertical axis.",
+    "x": "Scale of the horizontal axis; key of the hyperparameter across (contour).",
+    "y": "Scale of the vertical axis; key of the hyperparameter upwards (contour).",
     "smooth": "Points of the moving average (curves).",
     "clip": "on or off: whether outliers are drawn at the rim.",
+    "threshold": "Gradient norm above which steps are clipped (gradient-norm, gradient-norm-histogram).",
     "superseded": "on or off: also what a later attempt replaced (curves).",
     "theme": "light or dark; left out, colours are names of CSS variables.",
 }
@@ -33,7 +34,18 @@ _PARAMETERS = [
     {"name": name, "in": "query", "required": False, "description": text, "schema": {"type": "string"}}
     for name, text in OPTIONS.items()
 ]
-Kind = Literal["axis", "curves", "history", "trial-curves"]
+Kind = Literal[
+    "axis",
+    "contour",
+    "curves",
+    "gradient-norm",
+    "gradient-norm-histogram",
+    "history",
+    "importance",
+    "interaction",
+    "timeline",
+    "trial-curves",
+]
 
 
 class PlotlyFigure(Sent):

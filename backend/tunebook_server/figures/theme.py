@@ -46,6 +46,15 @@ DARK: Mapping[str, str] = {
 PALETTES: Mapping[str, Mapping[str, str]] = {"light": LIGHT, "dark": DARK}
 SERIES = tuple(f"figure-series-{place}" for place in range(1, 7))
 
+# From the best to the worst; see-through, so that they suit the ground of either theme.
+SURFACE: list[list[Any]] = [
+    [0.0, "#14804a"],
+    [0.3, "#2aa198"],
+    [0.65, "#5a86e8"],
+    [1.0, "#9a9fb5"],
+]
+SURFACE_OPACITY = 0.6
+
 FONT_FAMILY = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif'
 FONT_SIZE_PIXELS = 12
 MARKER_PIXELS = 6

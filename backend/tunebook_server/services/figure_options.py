@@ -47,6 +47,15 @@ class Options:
     def switch(self, name: str, default: bool) -> bool:
         return self.word(name, ("on", "off"), "on" if default else "off") == "on"
 
+    def positive(self, name: str) -> float | None:
+        """A number above 0, None where it is not given."""
+        if name not in self:
+            return None
+        found = self._number(name)
+        if found <= 0:
+            raise Invalid(f"{name} is {found:g}", field=name, remedy="Use a number above 0.")
+        return found
+
     def integer(self, name: str, default: int | None, *, low: int, high: int) -> int:
         found = self.text(name, None if default is None else str(default))
         return _integer(name, found, low, high)

@@ -32,12 +32,12 @@ def _axis(asked: Asked) -> Figure:
     return axis.draw(plot)
 
 
-def varied_key(asked: Asked) -> str:
-    key = asked.options.text("parameter")
+def varied_key(asked: Asked, option: str = "parameter") -> str:
+    key = asked.options.text(option)
     if key not in asked.snapshot.columns.values:
         asked.study.space.parameter(key)
         raise Invalid(
-            f"{key[:200]} does not vary in this study", field="parameter", remedy="Name one that varies."
+            f"{key[:200]} does not vary in this study", field=option, remedy="Name one that varies."
         )
     return key
 
