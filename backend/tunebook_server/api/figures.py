@@ -36,6 +36,7 @@ _PARAMETERS = [
 ]
 Kind = Literal[
     "axis",
+    "best-of-k",
     "contour",
     "curves",
     "gradient-norm",

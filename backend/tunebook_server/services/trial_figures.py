@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from tunebook_server.domain.errors import Invalid
-from tunebook_server.figures import axis, history
+from tunebook_server.figures import axis, best_of_k, history
 from tunebook_server.figures.figure import Figure
 from tunebook_server.services.figure_kinds import (
     OBJECTIVE_SCALES,
@@ -59,4 +59,24 @@ def _axis_table(asked: Asked, limit: int) -> Table:
     return {**trial_table(asked, limit), key: named(scale.names, values) if scale.names else cells(values)}
 
 
-KINDS: Mapping[str, Kind] = {"axis": Kind(_axis, _axis_table), "history": Kind(_history, trial_table)}
+def _best_of_k(asked: Asked) -> Figure:
+    scale = asked.options.word("y", OBJECTIVE_SCALES, "auto")
+    return best_of_k.draw(
+        best_of_k.compute(asked.snapshot.columns, asked.study.objective, objective_scale=scale)
+    )
+
+
+def _best_of_k_table(asked: Asked, limit: int) -> Table:
+    plot = best_of_k.compute(asked.snapshot.columns, asked.study.objective)
+    rows = {
+        f"quantile_{level:g}": cells(row[:limit])
+        for level, row in zip(best_of_k.LEVELS, plot.boxes, strict=True)
+    }
+    return {"trials": plot.sizes[:limit].tolist(), **rows}
+
+
+KINDS: Mapping[str, Kind] = {
+    "axis": Kind(_axis, _axis_table),
+    "best-of-k": Kind(_best_of_k, _best_of_k_table),
+    "history": Kind(_history, trial_table),
+}

@@ -1,14 +1,36 @@
-"""The items of the checklist, in the order in which a person should read them."""
+"""The items of the checklist, in the order in which a person should read them (Deep Learning Tuning Playbook,
+"Extracting insight from experimental results" and its checks)."""
 
 from collections.abc import Callable, Mapping
 
-from tunebook_server.domain.findings import boundary
+from tunebook_server.domain.findings import (
+    boundary,
+    evaluation_spacing,
+    gradient_norm,
+    infeasible_share,
+    input_bound,
+    instability,
+    per_value,
+    periodicity,
+    sampling,
+    training_loss,
+)
 from tunebook_server.domain.findings.finding import Finding
 from tunebook_server.domain.findings.results import Results
 
-CHECKLIST: Mapping[str, Callable[[Results], list[Finding]]] = {
-    boundary.ITEM: boundary.check,
-}
+ITEMS = (
+    boundary,
+    sampling,
+    per_value,
+    infeasible_share,
+    instability,
+    training_loss,
+    gradient_norm,
+    evaluation_spacing,
+    periodicity,
+    input_bound,
+)
+CHECKLIST: Mapping[str, Callable[[Results], list[Finding]]] = {item.ITEM: item.check for item in ITEMS}
 
 
 def check(results: Results) -> list[Finding]:
