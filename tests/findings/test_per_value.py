@@ -214,6 +214,13 @@ def test_buckets_of_whole_numbers_are_filled_by_their_share(high: int, scale: st
     assert (first.low, last.high) == (1, high)
 
 
+def test_shares_of_a_logarithmic_range_are_not_uneven() -> None:
+    layers: Entry = {"name": "layers", "type": "integer", "low": 1, "high": 6, "scale": "log"}
+    finding = only(check(study([{**layers, "role": "scientific"}, RATE], rule(), trials=200)), "layers")
+    assert int(finding.evidence["most_drawn"] or 0) > 4 * int(finding.evidence["fewest_drawn"] or 0)
+    assert finding.verdict == Verdict.PASS
+
+
 def test_what_is_proposed_can_be_searched() -> None:
     """A bucket of a single whole number is held; a range has two ends."""
     layers: Entry = {"name": "layers", "type": "integer", "low": 1, "high": 12, "scale": "log"}
