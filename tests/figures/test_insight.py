@@ -116,10 +116,10 @@ def test_the_contour_stars_the_best_and_crosses_the_infeasible_where_they_are() 
         drawn.plotly()
         adam = columns.feasible & np.isfinite(columns.values[ADAM])
         best = columns.numbers[adam][np.argsort(objective.sign * columns.objective[adam])[:3]]
-        assert [row[1] for row in trace(drawn, "best 3")["customdata"]] == best.tolist()
+        assert array(trace(drawn, "best 3")["customdata"])[:, 1].tolist() == best.tolist()
         crosses = trace(drawn, "infeasible")
-        numbers = [row[1] for row in crosses["customdata"]]
-        assert array(crosses["x"]) == pytest.approx(columns.values[ADAM][numbers])
+        numbers = array(crosses["customdata"])[:, 1]
+        assert array(crosses["x"]) == pytest.approx(columns.values[ADAM][numbers], rel=1e-6)
         arrow = "↓" if objective.direction == "minimize" else "↑"
         assert arrow in drawn.data[0]["colorbar"]["title"]["text"]
 
@@ -135,7 +135,7 @@ def test_one_bad_trial_takes_no_colour_from_the_rest() -> None:
     columns.objective[int(np.flatnonzero(columns.values["optimizer"] == 1)[4])] = 1e6
     drawn = draw_contour(columns)
     assert drawn.data[0]["zmax"] < 1
-    assert any("1 trial diverged" in note for note in drawn.notes)
+    assert any("diverged" in note for note in drawn.notes)
 
 
 def test_interaction_names_its_conclusions() -> None:

@@ -65,7 +65,8 @@ def measure(
     here = {key: np.flatnonzero(np.isfinite(column)) for key, column in columns.items()}
     enough = {key for key in here if np.isfinite(losses[here[key]]).sum() >= NEEDED_TRIALS}
     keys = [key for key in columns if key in enough]
-    weights = _resamples(len(order), seed) if keys else np.ones((1, 0))
+    reached = max((int(here[key][_reach(here[key], losses)[1] - 1]) + 1 for key in keys), default=0)
+    weights = _resamples(reached, seed)
     found = [_divergences(columns[key], here[key], choices.get(key, 0), losses, weights) for key in keys]
     divergences = np.array(found).reshape(len(keys), len(weights))
     total = divergences.sum(axis=0)
@@ -89,10 +90,16 @@ def _order(
 
 
 def _resamples(trials: int, seed: int) -> NDArray[np.float64]:
-    """Row 0: every trial once; the others: how often a bootstrap resample holds each trial."""
-    random = np.random.default_rng(seed)
-    rows = [np.bincount(random.integers(0, trials, trials), minlength=trials) for _ in range(RESAMPLES)]
-    return np.array([np.ones(trials), *rows], dtype=np.float64)
+    """Row 0: every trial once; the others: how often a Poisson bootstrap holds each of the best trials."""
+    drawn = np.random.default_rng(seed).poisson(1.0, (RESAMPLES, trials))
+    return np.vstack([np.ones((1, trials)), drawn]).astype(np.float64)
+
+
+def _reach(here: NDArray[np.intp], losses: NDArray[np.float64]) -> tuple[int, int]:
+    """How many trials are the best ones, and how many of the first hold those of any resample."""
+    feasible = int(np.isfinite(losses[here]).sum())
+    top = min(max(int(np.ceil(TOP_SHARE * len(here))), TOP_LEAST), feasible)
+    return top, min(len(here), 2 * top + 50)
 
 
 def _divergences(
@@ -108,13 +115,11 @@ def _divergences(
     """
     cells = choices or CELLS
     cell = np.clip((units[here] * cells).astype(np.int64), 0, cells - 1)
-    feasible = int(np.isfinite(losses[here]).sum())
-    top = min(max(int(np.ceil(TOP_SHARE * len(here))), TOP_LEAST), feasible)
+    top, reach = _reach(here, losses)
     kernel = np.eye(cells) if choices else _kernel(cells, _bandwidth(units[here[:top]]))
     count = np.bincount(cell, minlength=cells) / len(here)
     mean = count @ kernel
     seen = mean > 0
-    reach = min(len(here), 2 * top + 50)  # a resample of so many holds its best `top`
     drawn = weights[:, here[:reach]]
     before = np.cumsum(drawn, axis=1) - drawn
     best = np.clip(top - before, 0, drawn) @ np.eye(cells)[cell[:reach]]

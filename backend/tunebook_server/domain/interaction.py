@@ -17,6 +17,7 @@ from tunebook_server.domain.importance import measure
 NEEDED_TRIALS = 15  # of each scientific value: fewer give no region of good values
 GOOD_SHARE = 0.10  # of the feasible trials of a scientific value
 GOOD_LEAST = 6
+GOOD_MOST = 60  # more tell no more of where the best lie, and cost each permutation as much
 PERMUTATIONS = 999
 RESAMPLES = 500
 SIGNIFICANT = 0.01
@@ -158,7 +159,7 @@ def _nuisance(
         here = np.flatnonzero((values == value) & np.isfinite(losses) & np.isfinite(units))
         if len(here) >= NEEDED_TRIALS:
             best = here[np.lexsort((units[here], losses[here]))]
-            top = max(GOOD_LEAST, int(np.ceil(GOOD_SHARE * len(here))))
+            top = min(max(GOOD_LEAST, int(np.ceil(GOOD_SHARE * len(here)))), GOOD_MOST)
             good[value] = np.sort(units[best[:top]]), len(here)
     random = np.random.default_rng(compared.seed)
     regions = [_region(value, best, trials, choices, random) for value, (best, trials) in good.items()]

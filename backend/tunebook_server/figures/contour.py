@@ -146,35 +146,32 @@ def _surface(plot: ContourPlot) -> dict[str, Any]:
 def _marks(plot: ContourPlot, role: str, *, crowded: bool) -> dict[str, Any]:
     places = plot.roles[role]
     metric = labels.plain(plot.objective.metric)
-    x, y = (labels.plain(labels.key_words(scale.key)[0]) for scale in (plot.x, plot.y))
-    value = "infeasible" if role == "infeasible" else f"{metric} %{{customdata[2]:.4~g}}"
-    texts = list(zip(_texts(plot.x, plot.at[0][places]), _texts(plot.y, plot.at[1][places]), strict=True))
+    value = "infeasible" if role == "infeasible" else f"{metric} %{{text}}"
+    at = _at(plot.x, "x") + _at(plot.y, "y")
     marker = theme.marker(role, crowded=crowded)
     if role == "feasible":
         marker = {**marker, "color": theme.color("text"), "size": theme.MARKER_CROWDED_PIXELS, "opacity": 0.6}
-    values = [None if role == "infeasible" else float(plot.values[place]) for place in places]
     names = {"feasible": "feasible", "infeasible": "infeasible", "top": f"best {len(places)}"}
     return {
         "type": "scatter",
         "mode": "markers",
         "name": names[role],
-        "x": typed(plot.at[0][places]),
-        "y": typed(plot.at[1][places]),
-        "customdata": [
-            [int(plot.ids[place]), int(plot.numbers[place]), each]
-            for place, each in zip(places, values, strict=True)
-        ],
-        "text": [f"{x} {a}<br>{y} {b}" for a, b in texts],
+        "x": typed(plot.at[0][places].astype(np.float32)),
+        "y": typed(plot.at[1][places].astype(np.float32)),
+        "customdata": typed(np.column_stack([plot.ids[places], plot.numbers[places]])),
+        "text": [] if role == "infeasible" else [labels.significant(float(v)) for v in plot.values[places]],
         "marker": marker,
-        "hovertemplate": f"<b>Trial %{{customdata[1]}}</b><br>%{{text}}<br>{value}<extra></extra>",
+        "hovertemplate": f"<b>Trial %{{customdata[1]}}</b>{at}<br>{value}<extra></extra>",
     }
 
 
-def _texts(scale: Scale, at: NDArray[np.float64]) -> list[str]:
-    if not scale.jitter:
-        return [labels.significant(float(value)) for value in at]
-    names = [labels.plain(name, limit=24) for name in scale.names]
-    return [names[place] if names else str(place) for place in np.rint(at).astype(int)]
+def _at(scale: Scale, letter: str) -> str:
+    """What a hover writes of a place: the value, the integer that a spread mark stands for, or nothing beside
+    the choice that the axis names."""
+    if scale.kind == "choice":
+        return ""
+    name = labels.plain(labels.key_words(scale.key)[0])
+    return f"<br>{name} %{{{letter}:{'.0f' if scale.jitter else '.4~g'}}}"
 
 
 def _spread(columns: TrialColumns, scale: Scale, phase: float) -> NDArray[np.float64]:
