@@ -17,7 +17,7 @@ from tunebook_server.domain.errors import Invalid
 from tunebook_server.domain.findings.configuration import configuration_of
 from tunebook_server.domain.findings.finding import Evidence, Finding, Proposal, Shown, Verdict, not_enough
 from tunebook_server.domain.findings.results import Results
-from tunebook_server.domain.findings.training_series import BEFORE, WINDOW, Jump, jump, training_series
+from tunebook_server.domain.findings.training_series import BEFORE, WINDOW, jump, training_series
 from tunebook_server.domain.metric_roles import is_learning_rate
 from tunebook_server.domain.search_space import Float
 from tunebook_server.domain.trial import Value
@@ -42,15 +42,16 @@ class Jumps:
 
     metric: str
     trials: tuple[int, ...]
-    found: tuple[Jump | None, ...]
+    found: tuple[float | None, ...]
+    """The step of the jump of each, None for none."""
 
     @property
     def jumping(self) -> list[int]:
-        return [trial for trial, jump in zip(self.trials, self.found, strict=True) if jump is not None]
+        return [trial for trial, step in zip(self.trials, self.found, strict=True) if step is not None]
 
     @property
     def of_best(self) -> int:
-        return sum(jump is not None for jump in self.found[:BEST_TRIALS])
+        return sum(step is not None for step in self.found[:BEST_TRIALS])
 
 
 def check(results: Results) -> list[Finding]:
@@ -146,7 +147,7 @@ def _of_rest(results: Results, jumps: Jumps) -> Finding:
 
 def _jumps(results: Results, here: NDArray[np.bool_]) -> Jumps:
     trials: list[int] = []
-    found: list[Jump | None] = []
+    found: list[float | None] = []
     metric = ""
     for trial in results.columns.ids[results.ranked[here[results.ranked]]].tolist():
         series = training_series(results, trial)
@@ -163,7 +164,7 @@ def _jump_often(results: Results, jumps: Jumps) -> bool:
 
 
 def _counts(jumps: Jumps) -> dict[str, Evidence]:
-    steps = [each.step for each in jumps.found if each is not None]
+    steps = [step for step in jumps.found if step is not None]
     return {
         "curves": len(jumps.trials),
         "jumping": len(jumps.jumping),

@@ -36,13 +36,6 @@ class Series:
         return len(self.steps)
 
 
-@dataclass(frozen=True, slots=True)
-class Jump:
-    step: float
-    deviations: float
-    """How far it rose, in standard deviations of the noise before it; infinite into NaN or infinity."""
-
-
 def training_metric(results: Results, curves: Curves) -> tuple[str, float] | None:
     """The training loss and the sign that makes it a loss; where none is logged, the objective's counterpart
     on the training set."""
@@ -90,14 +83,15 @@ def robust_deviation(values: NDArray[np.float64]) -> float:
     return MAD_TO_DEVIATION * float(np.median(np.abs(values - np.median(values))))
 
 
-def jump(series: Series) -> Jump | None:
-    """Where the curve, after a steady fall, rises far above its running minimum at once and stays there.
+def jump(series: Series) -> float | None:
+    """The step at which the curve, after a steady fall, rises far above its running minimum at once, and
+    stays there.
 
     Above its first value it counts as that: all is lost there, and how far an explosion goes says no more.
     """
     values, count = np.minimum(series.values, series.values[:1]), len(series)
     if count >= BEFORE and series.lost_at is not None and _fell(values):
-        return Jump(series.lost_at, float("inf"))
+        return series.lost_at
     if count < BEFORE + WINDOW:
         return None
     levels = np.median(np.lib.stride_tricks.sliding_window_view(values, WINDOW), axis=1)
@@ -105,9 +99,9 @@ def jump(series: Series) -> Jump | None:
     place = BEFORE + int(rises[BEFORE - WINDOW :].argmax())
     rise = float(rises[place - WINDOW])
     before, after = values[:place], values[place:]
-    deviation, lowest = noise(before), float(before.min())
+    lowest = float(before.min())
     least = max(
-        JUMP_DEVIATIONS * deviation,
+        JUMP_DEVIATIONS * noise(before),
         WANDERINGS * robust_deviation(rises[: place - BEFORE]),
         JUMP_OF_FALL * float(before[0] - lowest),
     )
@@ -115,7 +109,7 @@ def jump(series: Series) -> Jump | None:
     stays = float(np.quantile(after, STAYS)) > lowest + least
     if not (_fell(before) and stays and rise > least and rise >= ABRUPT * whole):
         return None
-    return Jump(float(series.steps[place]), rise / deviation if deviation > 0 else float("inf"))
+    return float(series.steps[place])
 
 
 def _fell(values: NDArray[np.float64]) -> bool:
