@@ -99,18 +99,16 @@ def _of_rate(results: Results, key: str, here: NDArray[np.bool_]) -> Finding:
     rates = results.columns.values[key]
     known = here & (rates > 0) & (results.feasible | results.infeasible)
     ranked = results.ranked[known[results.ranked]]
-    need = int(results.threshold("instability.needed_trials", NEEDED_TRIALS))
     jumps = _jumps(results, here)
-    if known.sum() < need or not len(ranked):
-        if not _jump_often(results, jumps):
-            return not_enough(ITEM, int(known.sum()), max(need, int(known.sum()) + 1), "trial", subject=key)
-        threshold = None
-    else:
-        threshold = threshold_of(rates[known], results.infeasible[known])
+    often = _jump_often(results, jumps)
+    few = _too_few(results, key, int(known.sum()), len(ranked))
+    if few is not None and not often:
+        return few
+    threshold = threshold_of(rates[known], results.infeasible[known]) if few is None else None
     best = float(rates[ranked[0]]) if len(ranked) else None
     near = threshold is not None and best is not None and near_threshold(results, best, threshold)
     evidence: dict[str, Evidence] = {"best": best, "infeasible_above": threshold, **_counts(jumps)}
-    bad = near or _jump_often(results, jumps)
+    bad = near or often
     parts = [_near_words(results, key, best, threshold, near=near), _jump_words(jumps, often=bad)]
     return Finding(
         ITEM,
@@ -122,6 +120,14 @@ def _of_rate(results: Results, key: str, here: NDArray[np.bool_]) -> Finding:
         Shown("axis", {"parameter": key}) if near or not jumps.trials else _curves(jumps),
         _double_check(results, key, int(ranked[0])) if bad and len(ranked) else None,
     )
+
+
+def _too_few(results: Results, key: str, known: int, feasible: int) -> Finding | None:
+    """`known`: the trials that were feasible or not."""
+    need = int(results.threshold("instability.needed_trials", NEEDED_TRIALS))
+    if known < need:
+        return not_enough(ITEM, known, need, "trial", subject=key)
+    return None if feasible else not_enough(ITEM, 0, 1, "feasible trial", subject=key)
 
 
 def near_threshold(results: Results, best: float, threshold: float) -> bool:
