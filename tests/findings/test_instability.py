@@ -183,6 +183,17 @@ def test_without_a_learning_rate_curves_still_count() -> None:
     assert verdicts(check(study(SPACE[1:], lambda *_: 0.5))) == {"": Verdict.NOT_ENOUGH_DATA}
 
 
+def test_trials_without_a_learning_rate_are_judged_by_their_curves() -> None:
+    space = [{**CONDITIONAL[0], "choices": ["sgd", "lion"]}, CONDITIONAL[1]]
+    found = verdicts(check(logged({"train/loss": jumping}, space=space, trials=30, rule=lambda *_: 0.5)))
+    assert found == {"optimizer=sgd/learning_rate": Verdict.WARN, "": Verdict.WARN}
+
+
+def test_trials_that_are_all_infeasible_need_a_feasible_one() -> None:
+    finding = only(check(study(SPACE, lambda *_: None)), "learning_rate")
+    assert finding.sentence == "1 more feasible trial needed (0 of 1)."
+
+
 def test_few_trials_say_how_many_more_are_needed() -> None:
     finding = only(check(study(SPACE, wall(1.0, 0.2, 0.0), trials=8)), "learning_rate")
     assert finding.verdict == Verdict.NOT_ENOUGH_DATA

@@ -149,3 +149,14 @@ def test_the_chance_is_that_of_noise() -> None:
     assert 0.01 < np.mean(chances < 0.05) < 0.08
     assert fisher(1.0, 40) == 0.0
     assert fisher(0.0, 40) == 1.0
+
+
+def test_all_of_a_pure_wave_is_its_period() -> None:
+    """On even steps and on uneven ones; the trend takes a little of it."""
+    random = np.random.default_rng(3)
+    for steps in (np.arange(0, 2_000, 10), np.sort(random.choice(2_000, 200, replace=False))):
+        found = period(Points(steps, np.sin(2 * np.pi * steps / 50) + 0.01 * random.standard_normal(200)))
+        assert found is not None
+        assert found.steps == pytest.approx(50, rel=0.02)
+        assert found.share > 0.9
+        assert found.chance < 1e-12

@@ -17,7 +17,7 @@ from tunebook_server.domain.errors import Invalid
 from tunebook_server.domain.findings.configuration import configuration_of
 from tunebook_server.domain.findings.finding import Evidence, Finding, Proposal, Shown, Verdict, not_enough
 from tunebook_server.domain.findings.results import Results
-from tunebook_server.domain.findings.training_series import BEFORE, WINDOW, Jump, jump, training_series
+from tunebook_server.domain.findings.training_series import BEFORE, WINDOW, jump, training_series
 from tunebook_server.domain.metric_roles import is_learning_rate
 from tunebook_server.domain.search_space import Float
 from tunebook_server.domain.trial import Value
@@ -42,15 +42,16 @@ class Jumps:
 
     metric: str
     trials: tuple[int, ...]
-    found: tuple[Jump | None, ...]
+    found: tuple[float | None, ...]
+    """The step of the jump of each, None for none."""
 
     @property
     def jumping(self) -> list[int]:
-        return [trial for trial, jump in zip(self.trials, self.found, strict=True) if jump is not None]
+        return [trial for trial, step in zip(self.trials, self.found, strict=True) if step is not None]
 
     @property
     def of_best(self) -> int:
-        return sum(jump is not None for jump in self.found[:BEST_TRIALS])
+        return sum(step is not None for step in self.found[:BEST_TRIALS])
 
 
 def check(results: Results) -> list[Finding]:
@@ -98,18 +99,16 @@ def _of_rate(results: Results, key: str, here: NDArray[np.bool_]) -> Finding:
     rates = results.columns.values[key]
     known = here & (rates > 0) & (results.feasible | results.infeasible)
     ranked = results.ranked[known[results.ranked]]
-    need = int(results.threshold("instability.needed_trials", NEEDED_TRIALS))
     jumps = _jumps(results, here)
-    if known.sum() < need or not len(ranked):
-        if not _jump_often(results, jumps):
-            return not_enough(ITEM, int(known.sum()), max(need, int(known.sum()) + 1), "trial", subject=key)
-        threshold = None
-    else:
-        threshold = threshold_of(rates[known], results.infeasible[known])
+    often = _jump_often(results, jumps)
+    few = _too_few(results, key, int(known.sum()), len(ranked))
+    if few is not None and not often:
+        return few
+    threshold = threshold_of(rates[known], results.infeasible[known]) if few is None else None
     best = float(rates[ranked[0]]) if len(ranked) else None
     near = threshold is not None and best is not None and near_threshold(results, best, threshold)
     evidence: dict[str, Evidence] = {"best": best, "infeasible_above": threshold, **_counts(jumps)}
-    bad = near or _jump_often(results, jumps)
+    bad = near or often
     parts = [_near_words(results, key, best, threshold, near=near), _jump_words(jumps, often=bad)]
     return Finding(
         ITEM,
@@ -121,6 +120,14 @@ def _of_rate(results: Results, key: str, here: NDArray[np.bool_]) -> Finding:
         Shown("axis", {"parameter": key}) if near or not jumps.trials else _curves(jumps),
         _double_check(results, key, int(ranked[0])) if bad and len(ranked) else None,
     )
+
+
+def _too_few(results: Results, key: str, known: int, feasible: int) -> Finding | None:
+    """`known`: the trials that were feasible or not."""
+    need = int(results.threshold("instability.needed_trials", NEEDED_TRIALS))
+    if known < need:
+        return not_enough(ITEM, known, need, "trial", subject=key)
+    return None if feasible else not_enough(ITEM, 0, 1, "feasible trial", subject=key)
 
 
 def near_threshold(results: Results, best: float, threshold: float) -> bool:
@@ -146,7 +153,7 @@ def _of_rest(results: Results, jumps: Jumps) -> Finding:
 
 def _jumps(results: Results, here: NDArray[np.bool_]) -> Jumps:
     trials: list[int] = []
-    found: list[Jump | None] = []
+    found: list[float | None] = []
     metric = ""
     for trial in results.columns.ids[results.ranked[here[results.ranked]]].tolist():
         series = training_series(results, trial)
@@ -163,7 +170,7 @@ def _jump_often(results: Results, jumps: Jumps) -> bool:
 
 
 def _counts(jumps: Jumps) -> dict[str, Evidence]:
-    steps = [each.step for each in jumps.found if each is not None]
+    steps = [step for step in jumps.found if step is not None]
     return {
         "curves": len(jumps.trials),
         "jumping": len(jumps.jumping),

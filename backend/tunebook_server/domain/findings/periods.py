@@ -48,7 +48,7 @@ def period(points: Points) -> Period | None:
     best = int(flat.argmax())
     chance = fisher(2 * float(flat[best] / flat.sum()), len(waves))
     span = float(steps[-1] - steps[0]) * count / (count - 1)
-    return Period(span / float(waves[best]), chance, float(2 * power[best] / (left @ left)))
+    return Period(span / float(waves[best]), chance, min(1.0, float(2 * power[best] / (left @ left))))
 
 
 def fisher(g: float, count: int) -> float:
@@ -116,11 +116,16 @@ def _clipped(left: NDArray[np.float64]) -> NDArray[np.float64] | None:
 def _power(
     place: NDArray[np.float64], values: NDArray[np.float64], waves: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Lomb-Scargle, not normalised, at whole numbers of waves over the curve."""
+    """Lomb-Scargle, not normalised, at whole and half numbers of waves over the curve."""
     angle = 2 * np.pi * waves[:, None] * place
-    delay = np.arctan2(np.sin(2 * angle).sum(axis=1), np.cos(2 * angle).sum(axis=1)) / 2
-    cosine, sine = np.cos(angle - delay[:, None]), np.sin(angle - delay[:, None])
+    cosine, sine = np.cos(angle), np.sin(angle)
+    squares, products = (cosine**2).sum(axis=1), (cosine * sine).sum(axis=1)
+    delay = np.arctan2(2 * products, 2 * squares - len(place)) / 2  # makes cosine and sine orthogonal
+    along, across = np.cos(delay), np.sin(delay)
+    in_phase, aside = cosine @ values, sine @ values
+    turned = along**2 * squares + 2 * along * across * products + across**2 * (len(place) - squares)
     power: NDArray[np.float64] = (
-        (cosine @ values) ** 2 / (cosine**2).sum(axis=1) + (sine @ values) ** 2 / (sine**2).sum(axis=1)
+        (along * in_phase + across * aside) ** 2 / turned
+        + (along * aside - across * in_phase) ** 2 / (len(place) - turned)
     ) / 2
     return power

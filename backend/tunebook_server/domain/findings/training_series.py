@@ -16,7 +16,7 @@ JUMP_DEVIATIONS = 3.0  # above the running minimum (playbook, instability)
 JUMP_OF_FALL = 0.05  # of what the curve had fallen: less is drift
 WANDERINGS = 4.0  # times the usual change from window to window, large where noise has memory
 FALL_DEVIATIONS = 5.0  # a curve that fell by less was not falling
-ABRUPT = 0.5  # of the whole later rise, within two windows: less is a slope
+ABRUPT = 0.5  # of the later level above the lowest, gained within two windows: less is a slope
 STAYS = 0.10  # the quantile of all later points that must stay above
 LOST_POINTS = 2  # not finite at the end: one alone may be an evaluation that was left out
 MAD_TO_DEVIATION = 1.4826  # of a normal distribution
@@ -34,13 +34,6 @@ class Series:
 
     def __len__(self) -> int:
         return len(self.steps)
-
-
-@dataclass(frozen=True, slots=True)
-class Jump:
-    step: float
-    deviations: float
-    """How far it rose, in standard deviations of the noise before it; infinite into NaN or infinity."""
 
 
 def training_metric(results: Results, curves: Curves) -> tuple[str, float] | None:
@@ -90,31 +83,33 @@ def robust_deviation(values: NDArray[np.float64]) -> float:
     return MAD_TO_DEVIATION * float(np.median(np.abs(values - np.median(values))))
 
 
-def jump(series: Series) -> Jump | None:
-    """Where the curve, after a steady fall, rises far above its running minimum at once and stays there."""
-    values, count = series.values, len(series)
+def jump(series: Series) -> float | None:
+    """The step at which the curve, after a steady fall, rises far above its running minimum at once, and
+    stays there.
+
+    Above its first value it counts as that: all is lost there, and how far an explosion goes says no more.
+    """
+    values, count = np.minimum(series.values, series.values[:1]), len(series)
     if count >= BEFORE and series.lost_at is not None and _fell(values):
-        return Jump(series.lost_at, float("inf"))
+        return series.lost_at
     if count < BEFORE + WINDOW:
         return None
     levels = np.median(np.lib.stride_tricks.sliding_window_view(values, WINDOW), axis=1)
-    places = np.arange(BEFORE, count - WINDOW + 1)
-    rises = levels[places] - levels[places - WINDOW]
-    place = int(places[rises.argmax()])
-    wandering = robust_deviation(rises[: place - BEFORE])
-    return _jump_at(series, place, float(levels[place - WINDOW]), float(rises.max()), wandering)
-
-
-def _jump_at(series: Series, place: int, level: float, rise: float, wandering: float) -> Jump | None:
-    before, after = series.values[:place], series.values[place:]
-    deviation, lowest = noise(before), float(before.min())
-    fallen = float(before[0] - lowest)
-    least = max(JUMP_DEVIATIONS * deviation, WANDERINGS * wandering, JUMP_OF_FALL * fallen)
+    rises = levels[WINDOW:] - levels[:-WINDOW]  # from the window before a place to the one that starts there
+    place = BEFORE + int(rises[BEFORE - WINDOW :].argmax())
+    rise = float(rises[place - WINDOW])
+    before, after = values[:place], values[place:]
+    lowest = float(before.min())
+    least = max(
+        JUMP_DEVIATIONS * noise(before),
+        WANDERINGS * robust_deviation(rises[: place - BEFORE]),
+        JUMP_OF_FALL * float(before[0] - lowest),
+    )
+    whole = float(np.median(after) - levels[: place - WINDOW + 1].min())
     stays = float(np.quantile(after, STAYS)) > lowest + least
-    whole = float(np.median(after)) - level
-    if not (_fell(before) and rise > least and stays and level - lowest <= least and rise >= ABRUPT * whole):
+    if not (_fell(before) and stays and rise > least and rise >= ABRUPT * whole):
         return None
-    return Jump(float(series.steps[place]), rise / deviation if deviation > 0 else float("inf"))
+    return float(series.steps[place])
 
 
 def _fell(values: NDArray[np.float64]) -> bool:
