@@ -56,6 +56,10 @@ def optional(study: Study) -> Sequence[Option]:
     return [("", "nothing"), *scientific(study)]
 
 
+def best(study: Study) -> Sequence[Option]:
+    return [(str(study.best_trial_id), "the best")] if study.best_trial_id is not None else []
+
+
 def of(options: Sequence[Option]) -> Callable[[Study], Sequence[Option]]:
     return lambda _: options
 
@@ -117,11 +121,17 @@ CATALOGUE: Sequence[Entry] = (
         "Does the best place of a hyperparameter differ between the scientific values?",
         (Choice("parameter", "Hyperparameter", numeric), Choice("by", "Coloured by", scientific)),
     ),
-    Entry("gradient-norm", "Gradient norm", "Do spikes come before jumps of the loss?"),
+    Entry(
+        "gradient-norm",
+        "Gradient norm",
+        "Do spikes come before jumps of the loss?",
+        (Choice("trial", "Trial", best),),
+    ),
     Entry(
         "gradient-norm-histogram",
         "Gradient norm, distribution",
         "A clipping threshold belongs near the 90th percentile.",
+        (Choice("trial", "Trial", best),),
     ),
     Entry(
         "distribution",
