@@ -13,10 +13,10 @@ from tunebook_server.storage.findings import Kept
 
 ORDER = (Verdict.FAIL, Verdict.WARN, Verdict.NOT_ENOUGH_DATA, Verdict.PASS)
 WORDS = {
-    Verdict.FAIL: "fail",
+    Verdict.FAIL: "fails",
     Verdict.WARN: "warning",
-    Verdict.NOT_ENOUGH_DATA: "not enough data",
-    Verdict.PASS: "pass",
+    Verdict.NOT_ENOUGH_DATA: "wants more data",
+    Verdict.PASS: "passes",
 }
 
 
@@ -44,8 +44,8 @@ class Checklist:
 
     open: Sequence[Card]
     closed: Sequence[Card]
-    counts: Sequence[tuple[str, str, int]]
-    """(verdict, its words, number)"""
+    counts: Sequence[tuple[str, str]]
+    """Verdicts, and "2 warnings"."""
     behind: bool
     """Newer results are not in them yet."""
 
@@ -58,9 +58,16 @@ def checklist(study: Study, kept: Kept | None) -> Checklist | None:
     return Checklist(
         open=[*by_verdict[Verdict.FAIL], *by_verdict[Verdict.WARN]],
         closed=[*by_verdict[Verdict.PASS], *by_verdict[Verdict.NOT_ENOUGH_DATA]],
-        counts=[(str(verdict), WORDS[verdict], len(found)) for verdict, found in by_verdict.items() if found],
+        counts=[
+            (str(verdict), _counted(verdict, len(found))) for verdict, found in by_verdict.items() if found
+        ],
         behind=kept.revision < study.revision,
     )
+
+
+def _counted(verdict: Verdict, count: int) -> str:
+    plural = {Verdict.FAIL: "fail", Verdict.WARN: "warnings", Verdict.NOT_ENOUGH_DATA: "want more data"}
+    return f"{count} {WORDS[verdict] if count == 1 else plural.get(verdict, 'pass')}"
 
 
 def _card(study: Study, place: int, item: Mapping[str, Any]) -> Card:

@@ -123,7 +123,8 @@ def _sentence(counted: Counted, least: int) -> str:
             f"The trials of {name} are uneven beyond chance, {fewest:,} to {most:,} a value: "
             "the best of more trials looks better."
         )
-    return f"Every value of {name} has {fewest:,} to {most:,} trials."
+    counted = f"{most:,}" if fewest == most else f"{fewest:,} to {most:,}"
+    return f"Every value of {name} has {counted} trials."
 
 
 def _evidence(counted: Counted) -> dict[str, Evidence]:
