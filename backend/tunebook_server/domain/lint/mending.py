@@ -99,11 +99,13 @@ def _place(entry: Document, space: list[Document]) -> int:
 
 
 def _fit_sampler(document: Document, space: list[Document]) -> None:
-    """A grid forgets the points of what is no axis any more; no budget exceeds what a sampler has."""
-    parsed = SearchSpace.parse(space)
+    """A grid forgets the points of what is no axis any more; its budget is at most its size."""
     drawn = document["sampler"]
+    if drawn["name"] != "grid":
+        return
+    parsed = SearchSpace.parse(space)
     points = drawn["options"].get(OPTION)
-    if drawn["name"] == "grid" and isinstance(points, Mapping):
+    if isinstance(points, Mapping):
         axes = {node.key for node in parsed.nodes if isinstance(node.parameter, Float | Integer)}
         kept = {key: count for key, count in points.items() if key in axes}
         drawn["options"] = {OPTION: kept}

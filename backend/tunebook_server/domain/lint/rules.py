@@ -20,10 +20,13 @@ from tunebook_server.domain.lint import (
 )
 from tunebook_server.domain.lint.advice import Advice
 from tunebook_server.domain.lint.mending import mended
+from tunebook_server.domain.lint.reading import values
 from tunebook_server.domain.study import StudyDesign
 
 ADVICE_MOST = 20
 """Shown at once: the rest comes as these are mended."""
+VALUES_MOST = 20_000
+"""Read to try the mends of one design, which takes about 0.2 s: of a huge one, fewer are shown at once."""
 RULES: Mapping[str, Callable[[StudyDesign], Iterable[Advice]]] = {
     train_steps.RULE: train_steps.check,
     batch_size.RULE: batch_size.check,
@@ -43,14 +46,25 @@ RULES: Mapping[str, Callable[[StudyDesign], Iterable[Advice]]] = {
 def lint(design: StudyDesign) -> list[Advice]:
     """Every advice has a mend that fits the design, or none."""
     found = (advice for rule in RULES.values() for advice in rule(design))
-    return [_fitting(design, advice) for advice in islice(found, ADVICE_MOST)]
+    most = max(1, min(ADVICE_MOST, VALUES_MOST // _size(design)))
+    return [_fitting(design, advice) for advice in islice(found, most)]
+
+
+def _size(design: StudyDesign) -> int:
+    """Values that its document holds, about."""
+    return sum(
+        1 + len(values(parameter) or ()) + len(parameter.when.values if parameter.when else ())
+        for parameter in design.space.parameters
+    )
 
 
 def _fitting(design: StudyDesign, advice: Advice) -> Advice:
     """Without its mend where that breaks something else: a grid too large, a list of configurations that
     holds other values, a name that is taken."""
     try:
-        mended(design, advice)
+        if advice.changes:
+            mended(design, advice)
+            return advice
     except Invalid:
-        return replace(advice, changes=(), title="")
-    return advice
+        pass
+    return replace(advice, changes=(), title="")

@@ -13,6 +13,8 @@ from tunebook_server.domain.trial import Value
 RULE = "range_shared"
 OWN: tuple[Kind, ...] = ("learning_rate", "momentum", "beta1", "beta2", "epsilon")
 """What belongs to the optimiser also where no condition says so."""
+COPIES_MOST = 20
+"""Beyond it nobody reads the form any more."""
 
 
 def check(design: StudyDesign) -> Iterator[Advice]:
@@ -50,6 +52,8 @@ def _advice(entry: Entry, optimizer: Entry, shared: tuple[Value, ...]) -> Advice
 
 def _apart(entry: Entry, optimizer: Entry, shared: tuple[Value, ...]) -> tuple[Change, ...]:
     """Copies with the same range to start from; a person knows which one to move."""
+    if len(shared) > COPIES_MOST:
+        return ()
     first, *others = shared
     copies = (Vary({**entry.parameter.document(), "when": {optimizer.key: [value]}}) for value in others)
     return (Depend(entry.key, optimizer.key, (first,)), *copies)

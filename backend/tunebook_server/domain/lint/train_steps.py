@@ -21,7 +21,7 @@ def check(design: StudyDesign) -> Iterator[Advice]:
             reason="Longer training nearly always looks better, so the comparison would measure compute;"
             " and the"
             " best learning rate and schedule of one length are not those of another.",
-            source="Deep Learning Tuning Playbook, “Deciding how long to train each model”",
+            source="Deep Learning Tuning Playbook, “Determining the number of steps for each training run”",
             field=entry.field("type"),
             title=f"Hold {entry.name} at {shown(value)}",
             changes=(Fix(entry.key, value),),

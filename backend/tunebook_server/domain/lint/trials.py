@@ -31,9 +31,9 @@ def check(design: StudyDesign) -> Iterator[Advice]:
         sentence=f"{design.budget:,} trials are few to tune {tuned}{each}: about {need:,} are wanted."
         if nuisance
         else f"{design.budget:,} trials give some of {values:,} scientific values fewer than {PER_VALUE}.",
-        reason=f"A scientific value is judged by its best trial. With fewer than {PER_VALUE} a value,"
-        f" {PER_NUISANCE} a"
-        f" nuisance hyperparameter or {LUCKY} in all, the winner is the one that was lucky.",
+        reason="A scientific value is judged by its best trial, and with few trials the best is the luckiest."
+        f" Wanted are {PER_VALUE} for each scientific value and each nuisance hyperparameter,"
+        f" and {LUCKY} where several are tuned together.",
         source="Deep Learning Tuning Playbook, “Striking a balance between informative and affordable"
         " experiments”",
         field="budget.trials",

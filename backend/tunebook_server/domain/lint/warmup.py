@@ -52,7 +52,7 @@ def check(design: StudyDesign) -> Iterator[Advice]:
         warmup = _read(design, entry)
         if warmup is None or warmup.share <= LENGTHENS:
             continue
-        if warmup.run and _remark(warmup, warmup.length, warmup.longest) in design.note.splitlines():
+        if warmup.run and _remark(warmup, warmup.length, warmup.longest) in design.note:
             continue
         yield _advice(warmup)
 
