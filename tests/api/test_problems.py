@@ -80,6 +80,7 @@ def bodies(world: World) -> dict[str, tuple[str, str, str, dict[str, Any]]]:
         "study": ("POST", f"{project}/studies", "owner", DESIGN),
         "study change": ("PATCH", study, "owner", {"goal": "", "note": "", "budget": 41, "parallel": 2}),
         "preview": ("POST", "/api/v1/studies:preview", "owner", {"document": DESIGN, "count": 3}),
+        "lint": ("POST", "/api/v1/studies:lint", "owner", DESIGN),
         "enqueue": (
             "POST",
             f"{study}/trials",

@@ -10,8 +10,17 @@ from tunebook_server.api.access import Database, Reader, Writer
 from tunebook_server.api.conditional import NOT_MODIFIED, IfMatch, edition_of, etag, is_known, not_modified
 from tunebook_server.api.route import Route
 from tunebook_server.api.schemas import INT64_MOST, Cursor, Id, Limit, Listing, Word
-from tunebook_server.api.schemas.studies import EXAMPLE, PreviewIn, PreviewOut, StudyChange, StudyOut
+from tunebook_server.api.schemas.studies import (
+    EXAMPLE,
+    LintOut,
+    PreviewIn,
+    PreviewOut,
+    StudyChange,
+    StudyOut,
+)
+from tunebook_server.domain import changes
 from tunebook_server.domain.errors import Fault, Invalid
+from tunebook_server.domain.lint import Advice, lint, mended
 from tunebook_server.domain.paging import Page
 from tunebook_server.domain.study import Study, StudyDesign
 from tunebook_server.services import studies
@@ -97,6 +106,13 @@ def preview(body: PreviewIn, _: Reader) -> dict[str, object]:
     return {"configurations": configurations, "faults": found, "warnings": design.warnings()}
 
 
+@router.post("/studies:lint", operation_id="lint_study", response_model=LintOut)
+def advise(*, document: Document, _: Reader) -> dict[str, object]:
+    """What is worth changing in a design before it starts, with reasons and mends; it blocks nothing."""
+    design = StudyDesign.parse(document)
+    return {"items": [_advice(design, advice) for advice in lint(design)]}
+
+
 @router.get("/studies/{study_id}", operation_id="get_study", responses=NOT_MODIFIED, response_model=StudyOut)
 def get(study_id: Id, request: Request, response: Response, engine: Database, _: Reader) -> Study | Response:
     """One study, with its number of trials by state."""
@@ -120,15 +136,30 @@ def edit(
     if_match: IfMatch = None,
 ) -> Study:
     """Change texts, state, budget or parallel; a budget raised or a study resumed starts more trials."""
-    changes = body.model_dump(exclude_unset=True)
-    if LAUNCHING & changes.keys():
+    edits = body.model_dump(exclude_unset=True)
+    if LAUNCHING & edits.keys():
         principal.require("run:launch")
     study = studies.edit(
-        engine, study_id=study_id, edition=edition_of(if_match), changes=changes, actor=principal.actor
+        engine, study_id=study_id, edition=edition_of(if_match), changes=edits, actor=principal.actor
     )
     response.headers["ETag"] = _etag(study)
     after.add_task(broker.wake, study_id)
     return study
+
+
+def _advice(design: StudyDesign, advice: Advice) -> dict[str, object]:
+    mend = None
+    if advice.changes:
+        document = mended(design, advice).document()
+        mend = {"title": advice.title, "changes": changes.document(advice.changes), "document": document}
+    return {
+        "rule": advice.rule,
+        "sentence": advice.sentence,
+        "reason": advice.reason,
+        "source": advice.source,
+        "field": advice.field,
+        "mend": mend,
+    }
 
 
 def _etag(study: Study) -> str:

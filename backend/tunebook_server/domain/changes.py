@@ -66,8 +66,51 @@ class Draw:
     change: ClassVar[str] = "draw"
 
 
-Change = Range | Choices | Fix | Vary | Trials | Draw
-KINDS: Mapping[str, type[Change]] = {kind.change: kind for kind in (Range, Choices, Fix, Vary, Trials, Draw)}
+@dataclass(frozen=True, slots=True)
+class Assign:
+    """Another role, scientific or nuisance, of this searched key."""
+
+    key: str
+    role: str
+
+    change: ClassVar[str] = "assign"
+
+
+@dataclass(frozen=True, slots=True)
+class Rescale:
+    """Search this key on the other scale, linear or log, between the same ends."""
+
+    key: str
+    scale: str
+
+    change: ClassVar[str] = "rescale"
+
+
+@dataclass(frozen=True, slots=True)
+class Depend:
+    """This key exists only where its parent (a name or a key) holds one of these values, whatever it depended
+    on before; from then on it has another key."""
+
+    key: str
+    parent: str
+    values: tuple[Value, ...]
+
+    change: ClassVar[str] = "depend"
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """A line more in the note: what a reader of the study must know about it."""
+
+    text: str
+
+    change: ClassVar[str] = "remark"
+
+
+Change = Range | Choices | Fix | Vary | Trials | Draw | Assign | Rescale | Depend | Remark
+KINDS: Mapping[str, type[Change]] = {
+    kind.change: kind for kind in (Range, Choices, Fix, Vary, Trials, Draw, Assign, Rescale, Depend, Remark)
+}
 
 
 def document(changes: Sequence[Change]) -> list[dict[str, object]]:

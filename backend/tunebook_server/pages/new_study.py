@@ -1,4 +1,4 @@
-"""A new study, from a form or a TOML; beside it what would be sampled, and what is wrong."""
+"""A new study, from a form or a TOML; beside it what is wrong, what is unwise, and what would be sampled."""
 
 import json
 from collections.abc import Mapping
@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse, RedirectResponse
 
 from tunebook_server import broker
 from tunebook_server.domain.errors import Fault, Invalid, NotFound
+from tunebook_server.domain.lint import Advice, lint, mended
 from tunebook_server.domain.study import Study, StudyDesign
 from tunebook_server.pages import design
 from tunebook_server.pages.form import Fields
@@ -58,11 +59,14 @@ def new(
 
 @router.post("/projects/{project_id}/studies/new")
 def create(request: Request, project_id: Id, engine: Database, principal: Person, fields: Fields) -> Response:
-    """Makes the study; or, on `turn`, shows the same design the other way."""
+    """Makes the study; or, on `turn`, shows the design the other way, on `mend` with one advice taken."""
     try:
         document = design.read(fields)
         if "turn" in fields:
             return _page(request, engine, project_id, fields["turn"], document=document)
+        if "mend" in fields:
+            document = _mended(StudyDesign.parse(document), fields["mend"])
+            return _page(request, engine, project_id, fields.get("mode", "form"), document=document)
         principal.require("study:write")
         parsed = StudyDesign.parse(document)
         if parsed.template is not None:
@@ -78,19 +82,28 @@ def create(request: Request, project_id: Id, engine: Database, principal: Person
 
 @router.post("/projects/{project_id}/studies/preview")
 def preview(_project_id: Annotated[int, Path(alias="project_id")], _: Person, fields: Fields) -> Response:
-    """Faults, or warnings and a figure of what would be sampled first."""
+    """Faults, or warnings, advice and a figure of what would be sampled first."""
     faults: tuple[Fault, ...] = ()
     warnings: tuple[Fault, ...] = ()
+    advices: list[Advice] = []
     figure, count, parsed = None, 0, None
     try:
         parsed = StudyDesign.parse(design.read(fields))
-        warnings = parsed.warnings()
+        warnings, advices = parsed.warnings(), lint(parsed)
         configurations = service.preview(parsed, PREVIEWED)
         figure, count = json.loads(figures.sampled(parsed.space, configurations)), len(configurations)
     except Invalid as error:
         faults = error.faults
-    html = fragment("preview.html", faults=faults, warnings=warnings, design=parsed, count=count)
+    html = fragment(
+        "preview.html", faults=faults, warnings=warnings, advices=advices, design=parsed, count=count
+    )
     return JSONResponse({"html": html, "figure": figure})
+
+
+def _mended(parsed: StudyDesign, name: str) -> dict[str, object]:
+    """With the advice of this name followed; as it was where that is not given (any more)."""
+    advice = next((advice for advice in lint(parsed) if advice.name == name), None)
+    return (mended(parsed, advice) if advice else parsed).document()
 
 
 def _page(

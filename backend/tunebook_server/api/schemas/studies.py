@@ -144,6 +144,32 @@ class PreviewIn(Received):
     count: int = Field(default=100, ge=1, le=1000)
 
 
+class MendOut(Sent):
+    """`changes`: what it does, each a `change` with its values; `document`: the design afterwards."""
+
+    title: str
+    changes: list[dict[str, Any]]
+    document: dict[str, Any]
+
+
+class AdviceOut(Sent):
+    """`rule`: its stable name; `field`: where in the document; `mend`: None where nothing in this design
+    alone would do, as with configurations that were written by hand."""
+
+    rule: str
+    sentence: str
+    reason: str
+    source: str
+    field: str
+    mend: MendOut | None
+
+
+class LintOut(Sent):
+    """In reading order, the first 20; empty for a design without reproach."""
+
+    items: list[AdviceOut]
+
+
 class PreviewOut(Sent):
     """`configurations`: what the study would try first; empty where `faults` say what is wrong."""
 

@@ -123,8 +123,8 @@ def _sentence(counted: Counted, least: int) -> str:
             f"The trials of {name} are uneven beyond chance, {fewest:,} to {most:,} a value: "
             "the best of more trials looks better."
         )
-    counted = f"{most:,}" if fewest == most else f"{fewest:,} to {most:,}"
-    return f"Every value of {name} has {counted} trials."
+    range_ = f"{most:,}" if fewest == most else f"{fewest:,} to {most:,}"
+    return f"Every value of {name} has {range_} trials."
 
 
 def _evidence(counted: Counted) -> dict[str, Evidence]:

@@ -46,5 +46,20 @@ form.addEventListener("click", (event) => {
   later();
 });
 
-document.querySelectorAll(".parameter").forEach(fit);
+/** A mend is sent like the turn to TOML, and what comes back is put into the form in its place. */
+form.addEventListener("submit", async (event) => {
+  const button = /** @type {HTMLButtonElement | null} */ (event.submitter);
+  if (button?.name !== "mend") return;
+  event.preventDefault();
+  const body = new URLSearchParams(/** @type {any} */ (new FormData(form, button)));
+  const answer = await fetch(form.action, { method: "POST", body });
+  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("design");
+  if (!fresh) return;
+  form.replaceChildren(...document.adoptNode(fresh).childNodes);
+  form.querySelectorAll(".parameter").forEach(fit);
+  await preview();
+  /** @type {HTMLElement | null} */ (beside.querySelector("[name=mend]"))?.focus({ preventScroll: true });
+});
+
+form.querySelectorAll(".parameter").forEach(fit);
 preview();

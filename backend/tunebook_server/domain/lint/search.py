@@ -1,0 +1,67 @@
+"""The sampler fits the aim: quasi-random search for insight, adaptive search for the last gain."""
+
+from collections.abc import Iterator
+
+from tunebook_server.domain.changes import Change, Draw
+from tunebook_server.domain.lint.advice import Advice
+from tunebook_server.domain.lint.reading import entries, exploits
+from tunebook_server.domain.lint.trials import more_trials, needed
+from tunebook_server.domain.samplers import SAMPLERS
+from tunebook_server.domain.study import TRIALS_MOST, StudyDesign
+
+RULE = "sampler"
+UNADAPTIVE = ("halton", "random", "grid", "manual")
+"""Every other sampler learns from finished trials."""
+TWICE = 2
+"""With so many times the trials of another search, quasi-random search is rarely beaten (Deep Learning Tuning
+Playbook, "Why use quasi-random search …")."""
+INSIGHT_SOURCE = (
+    "Deep Learning Tuning Playbook, “Why use quasi-random search instead of more sophisticated black box"
+    " optimization algorithms during the exploration phase of tuning?”"
+)
+EXPLOITING_SOURCE = "Deep Learning Tuning Playbook, “After exploration concludes”"
+
+
+def check(design: StudyDesign) -> Iterator[Advice]:
+    """A study asks for insight where it has a scientific hyperparameter; it exploits where it says so."""
+    adaptive = design.sampler not in UNADAPTIVE
+    if adaptive and any(entry.scientific for entry in entries(design)):
+        yield Advice(
+            rule=RULE,
+            sentence=f"{design.sampler} search chases the best result, and this study asks a question.",
+            reason="It crowds its trials where it expects to win, so the scientific values are sampled"
+            " unevenly and"
+            " the plots show its path; quasi-random trials answer other questions later, too.",
+            source=INSIGHT_SOURCE,
+            field="sampler.name",
+            title="Search quasi-randomly",
+            changes=(Draw("halton", {}),),
+        )
+    elif not adaptive and design.sampler != "manual" and exploits(design) and _is_scarce(design):
+        yield _exploiting(design)
+
+
+def _is_scarce(design: StudyDesign) -> bool:
+    return design.budget < _plenty(design)
+
+
+def _plenty(design: StudyDesign) -> int:
+    return min(TWICE * needed(design), TRIALS_MOST)
+
+
+def _exploiting(design: StudyDesign) -> Advice:
+    """Where the server has no adaptive sampler, enough trials do as well."""
+    sampler = next((name for name in SAMPLERS if name not in UNADAPTIVE), None)
+    plenty = _plenty(design)
+    changes: tuple[Change, ...] = (Draw(sampler, {}),) if sampler else more_trials(design, plenty)
+    return Advice(
+        rule=RULE,
+        sentence=f"A final, exploiting study is drawn by {design.sampler}, with {design.budget:,} trials.",
+        reason="Once exploration has shown where the good values are, adaptive search gets more out of a"
+        " small"
+        f" budget; quasi-random search is its equal with {TWICE} times the trials.",
+        source=EXPLOITING_SOURCE,
+        field="sampler.name",
+        title=f"Search by {sampler}" if sampler else f"Run {plenty:,} trials",
+        changes=changes,
+    )
