@@ -13,6 +13,7 @@ START = 0.25  # of the curve: its fast fall is not stationary
 TREND_POINTS = 0.25  # of the rest: the window of the local line that is the trend
 PERIODS_NEEDED = 5  # in the curve: slower ones are trend
 CLIP_DEVIATIONS = 3.0  # a single spike is no period
+MEMORY_MOST = 0.99
 MAD_TO_DEVIATION = 1.4826  # of a normal distribution
 
 
@@ -42,7 +43,7 @@ def period(points: Points) -> Period | None:
     waves = np.arange(2 * PERIODS_NEEDED, count) / 2  # halves too: a period seldom fits the curve exactly
     place = (steps - steps[0]) / (steps[-1] - steps[0]) * (count - 1) / count  # one more interval closes it
     power = _power(place, left, waves)
-    memory = _memory(left)
+    memory = memory_of(left)
     shape = 1 + memory**2 - 2 * memory * np.cos(2 * np.pi * waves / count)
     flat = power * shape
     best = int(flat.argmax())
@@ -85,10 +86,13 @@ def _trend(steps: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[n
     return both
 
 
-def _memory(left: NDArray[np.float64]) -> float:
-    """Of neighbours; its estimate is too low by about (1 + 3 memory) / count (Kendall 1954)."""
-    found = float(left[1:] @ left[:-1] / (left @ left))
-    return min(0.99, found + max(0.0, 1 + 3 * found) / len(left))
+def memory_of(left: NDArray[np.float64]) -> float:
+    """The correlation of neighbours, of values about 0; its estimate is too low by about
+    (1 + 3 memory) / count (Kendall 1954).
+    """
+    power = float(left @ left)
+    found = float(left[1:] @ left[:-1]) / power if power > 0 else 0.0
+    return min(MEMORY_MOST, found + max(0.0, 1 + 3 * found) / len(left))
 
 
 def _local_line(steps: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunebook_server.domain.findings.finding import Finding, Shown, Verdict, not_enough
+from tunebook_server.domain.findings.periods import memory_of
 from tunebook_server.domain.findings.results import Results
 from tunebook_server.domain.findings.training_series import Series, jump, robust_deviation, training_series
 
@@ -68,13 +69,10 @@ def slope(trial: int, series: Series) -> Slope:
 
 def _wider(left: NDArray[np.float64]) -> float:
     """How much wider the interval of a slope is where neighbours depend on each other, as in a first-order
-    autoregression; the estimate of that is too low by about (1 + 3 memory) / count (Kendall 1954).
+    autoregression.
     """
-    centred = left - left.mean()
-    power = float(centred @ centred)
-    found = float(centred[1:] @ centred[:-1]) / power if power > 0 else 0.0
-    memory = min(MEMORY_MOST, found + max(0.0, 1 + 3 * found) / len(left))
-    return float(np.sqrt((1 + memory) / (1 - memory))) if memory > 0 else 1.0
+    memory = min(MEMORY_MOST, max(0.0, memory_of(left - left.mean())))
+    return float(np.sqrt((1 + memory) / (1 - memory)))
 
 
 def _blocks(values: NDArray[np.float64]) -> NDArray[np.float64]:
