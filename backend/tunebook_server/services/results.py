@@ -1,14 +1,16 @@
 """What the checklist looks at: all trials as columns, and the curves of a bounded choice of them."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tunebook_server.domain.chunk import Points
+from tunebook_server.domain.families import split
 from tunebook_server.domain.findings import Results
 from tunebook_server.domain.findings.repeats import repeat_deviation
+from tunebook_server.domain.metric_roles import role_of
 from tunebook_server.domain.study import Study
 from tunebook_server.services import curves, trial_columns
 from tunebook_server.storage.engine import Engine
@@ -44,15 +46,19 @@ def read(engine: Engine, study: Study) -> Results:
 def _curves(engine: Engine, study: Study, trial_ids: list[int]) -> Mapping[int, Mapping[str, Points]]:
     if not trial_ids:
         return {}
-    names = curves.metric_names(engine, study_id=study.id)
-    names.sort(key=lambda name: name != study.objective.metric)
-    read = curves.read(
-        engine, trial_ids=trial_ids, metrics=names[:METRICS_MOST], max_points=POINTS_OF_A_CURVE
-    )
+    names = _looked_at(curves.metric_names(engine, study_id=study.id), study.objective.metric)
+    read = curves.read(engine, trial_ids=trial_ids, metrics=names, max_points=POINTS_OF_A_CURVE)
     found: dict[int, dict[str, Points]] = defaultdict(dict)
     for curve in read:
         found[curve.trial_id][curve.metric] = Points(curve.steps, curve.values)
     return found
+
+
+def _looked_at(names: Sequence[str], objective: str) -> list[str]:
+    """The objective, its counterparts on other splits, and metrics that a finding knows by their names."""
+    family = split(objective)[1]
+    wanted = [name for name in names if split(name)[1] == family or role_of(name) is not None]
+    return sorted(wanted, key=lambda name: (name != objective, split(name)[1] != family, name))[:METRICS_MOST]
 
 
 def _chosen(results: Results) -> NDArray[np.intp]:
