@@ -14,13 +14,13 @@ from tunebook_server.figures.axis import GOLDEN, Scale, title
 from tunebook_server.figures.figure import Figure, typed
 from tunebook_server.figures.marks import (
     CROWDED_FROM,
-    SHOWN_INFEASIBLE,
-    SHOWN_TRIALS,
     TOP_TRIALS,
     wanted,
 )
 
 NEEDED_TRIALS = 10  # fewer leave most of a plane empty
+SHOWN_TRIALS = 500  # more would hide the surface
+SHOWN_INFEASIBLE = 150
 LEVELS = 10
 CLIP_QUANTILE = 0.95  # of the surface: its worst corner does not take all of the colours
 LOG_FROM_FACTOR = 20  # between the best and the worst values, 90 % of them

@@ -16,7 +16,7 @@ NAME_LETTERS = 26
 def draw(found: Importances, objective: Objective) -> Figure:
     """One bar a hyperparameter, the most important on top."""
     shown = found.ranked[:ROWS_MOST][::-1]
-    title = f"share of importance for {labels.plain(objective.metric, limit=labels.AXIS_LETTERS)}"
+    title = f"importance for {labels.plain(objective.metric, limit=labels.AXIS_LETTERS)}"
     layout = theme.layout(
         xaxis=theme.axis(f"{title} · {labels.count(found.trials, 'trial')}", tickformat=".0%", range=[0, 1]),
         yaxis=theme.axis(

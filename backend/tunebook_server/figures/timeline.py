@@ -81,7 +81,7 @@ def draw(plot: TimelinePlot) -> Figure:
     rows = len(plot.rows)
     layout = theme.layout(
         barmode="overlay",
-        xaxis=theme.axis(f"UTC · {labels.count(plot.attempts, 'attempt')}", type="date"),
+        xaxis=theme.axis(f"UTC · {labels.count(plot.attempts, 'attempt')}", type="date", automargin=True),
         yaxis=theme.axis(
             "",
             tickvals=[row for row, name in enumerate(plot.rows) if name],
@@ -92,8 +92,8 @@ def draw(plot: TimelinePlot) -> Figure:
             fixedrange=True,
             automargin=True,
         ),
-        margin={"l": 8, "r": 12, "t": 32, "b": 44},
-        height=ROW_PIXELS * max(rows, 5) + 84,
+        margin={"l": 8, "r": 12, "t": 32, "b": 56},
+        height=ROW_PIXELS * max(rows, 5) + 96,
     )
     if not plot.bars:
         return wanted(layout, 0, 1, "attempt")
@@ -124,11 +124,7 @@ def _trace(outcome: str, bars: Sequence[Bar]) -> dict[str, Any]:
         "customdata": [[bar.span.trial_id, bar.span.number, bar.span.epoch] for bar in bars],
         "text": [_words(bar) for bar in bars],
         "textposition": "none",
-        "marker": {
-            "color": theme.color(role),
-            "opacity": opacity,
-            "line": {"width": 0.5, "color": theme.color("ground")},
-        },
+        "marker": {"color": theme.color(role), "opacity": opacity, "line": {"width": 0}},
         "hovertemplate": (
             f"<b>Trial %{{customdata[1]}}</b>, attempt %{{customdata[2]}}: {outcome}"
             "<br>%{text}<extra></extra>"
