@@ -10,11 +10,13 @@ from tunebook_server.api.access import Database, Reader, Writer
 from tunebook_server.api.conditional import NOT_MODIFIED, IfMatch, edition_of, etag, is_known, not_modified
 from tunebook_server.api.route import Route
 from tunebook_server.api.schemas import INT64_MOST, Cursor, Id, Limit, Listing, Word
+from tunebook_server.api.schemas.follow_ups import FollowUpIn, FollowUpOut
 from tunebook_server.api.schemas.studies import EXAMPLE, PreviewIn, PreviewOut, StudyChange, StudyOut
+from tunebook_server.domain import changes
 from tunebook_server.domain.errors import Fault, Invalid
 from tunebook_server.domain.paging import Page
 from tunebook_server.domain.study import Study, StudyDesign
-from tunebook_server.services import studies
+from tunebook_server.services import follow_ups, studies
 
 router = APIRouter(tags=["studies"], route_class=Route)
 
@@ -97,6 +99,13 @@ def preview(body: PreviewIn, _: Reader) -> dict[str, object]:
     return {"configurations": configurations, "faults": found, "warnings": design.warnings()}
 
 
+@router.post("/studies/{study_id}:followup", operation_id="draft_follow_up_study", response_model=FollowUpOut)
+def follow_up(study_id: Id, body: FollowUpIn, engine: Database, _: Reader) -> dict[str, object]:
+    """Draft the study that follows this one, with changes to its design; creates nothing."""
+    drafted = follow_ups.draft(engine, study_id=study_id, changes=changes.parse(body.changes))
+    return {"document": drafted.design.document(), "difference": drafted.difference}
+
+
 @router.get("/studies/{study_id}", operation_id="get_study", responses=NOT_MODIFIED, response_model=StudyOut)
 def get(study_id: Id, request: Request, response: Response, engine: Database, _: Reader) -> Study | Response:
     """One study, with its number of trials by state."""
@@ -120,11 +129,11 @@ def edit(
     if_match: IfMatch = None,
 ) -> Study:
     """Change goal, note, state, budget or parallel; a budget raised or a study resumed starts more trials."""
-    changes = body.model_dump(exclude_unset=True)
-    if LAUNCHING & changes.keys():
+    edits = body.model_dump(exclude_unset=True)
+    if LAUNCHING & edits.keys():
         principal.require("run:launch")
     study = studies.edit(
-        engine, study_id=study_id, edition=edition_of(if_match), changes=changes, actor=principal.actor
+        engine, study_id=study_id, edition=edition_of(if_match), changes=edits, actor=principal.actor
     )
     response.headers["ETag"] = _etag(study)
     after.add_task(broker.wake, study_id)
