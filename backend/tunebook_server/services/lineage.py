@@ -43,9 +43,12 @@ def followers(engine: Engine, *, study_id: int) -> list[Kin]:
 
 
 def remember(connection: Connection, study_id: int, *, project_id: int, design: StudyDesign) -> None:
-    """In the transaction that makes the study. Raises Invalid as `compare` does."""
+    """In the transaction that makes the study, at its end: the parents' rows are locked, for their pages name
+    their followers. Raises Invalid as `compare` does."""
     compared = _compared(connection, project_id, design)
     study_parents.add(connection, study_id, {each.parent.id: each.rows for each in compared})
+    for parent_id in sorted(design.parents):
+        studies.bump(connection, parent_id)
 
 
 def design_of(connection: Connection, study: Study) -> StudyDesign:

@@ -45,8 +45,8 @@ def create(engine: Engine, *, project_id: int, design: StudyDesign, actor: str) 
             job_template_id=_template_id(connection, project_id, design.template),
             created_by=actor,
         )
-        lineage.remember(connection, study_id, project_id=project_id, design=design)
         audit.write(connection, actor=actor, action="study.create", target=f"study:{study_id}")
+        lineage.remember(connection, study_id, project_id=project_id, design=design)
         return known(connection, study_id)
 
 
