@@ -36,7 +36,7 @@ def test_a_draft_shows_its_difference_and_becomes_a_study_of_the_lineage(visit: 
         [
             re.compile(r"optimizer\s+sgd, adam\s+fixed at adam"),
             re.compile(r"learning_rate\s+1e-4 … 1\s+1e-4 … 10"),
-            re.compile(r"momentum\s+optimizer=sgd\s+0 … 0.99\s+not in it"),
+            re.compile(r"momentum\s+optimizer=sgd\s+0 … 0.99\s+left out"),
             re.compile(r"seed\s+0\s+1"),
             re.compile(r"trials\s+20\s+30"),
         ]

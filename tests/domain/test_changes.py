@@ -68,36 +68,36 @@ def designs(draw: st.DrawFn) -> StudyDesign:
 
 
 @st.composite
-def changes_of(draw: st.DrawFn, design: StudyDesign) -> Change:
-    """Mostly ones that can be applied."""
-    space = design.space
-    key = draw(st.sampled_from(space.keys))
-    parameter = space.parameter(key)
-    kind = draw(st.sampled_from(["fit", "fit", "fit", "trials", "draw", "vary", "odd"]))
+def edits_of(draw: st.DrawFn, design: StudyDesign, key: str) -> Change:
+    """Of one hyperparameter, mostly ones that can be applied."""
+    parameter = design.space.parameter(key)
     low, high = sorted(draw(st.tuples(st.floats(1e-3, 1e6), st.floats(1e-3, 1e6))))
-    if kind == "trials":
-        return Trials(draw(st.integers(1, 1000)))
-    if kind == "draw":
-        return Draw(draw(st.sampled_from(["halton", "random", "grid"])), {})
-    if kind == "vary":
-        entry = draw(entries(draw(st.sampled_from([parameter.name, "new", "newer"]))))
-        if parameter.when is not None and draw(st.booleans()):
-            entry["when"] = parameter.when.document()
-        return Vary(entry)
-    if kind == "odd":
-        odd: list[Change] = [
-            Range(key, low, high),
-            Fix(key, draw(SMALL_VALUES)),
-            Choices(key, ("a", 1)),
-            Fix("q", 1),
-        ]
+    odd: list[Change] = [Range(key, low, high), Fix(key, draw(SMALL_VALUES)), Choices(key, ("a", 1))]
+    if isinstance(parameter, Fixed) or draw(st.integers(0, 5)) == 0:
         return draw(st.sampled_from(odd))
-    if isinstance(parameter, Fixed):
-        return Fix(key, draw(SMALL_VALUES))
     if isinstance(parameter, Float | Integer) and draw(st.booleans()):
         return Range(key, low, high)
     value = parameter.from_unit(draw(st.floats(0, 1, exclude_max=True)))
     return Fix(key, value) if draw(st.booleans()) else Choices(key, (value,))
+
+
+@st.composite
+def changes_of(draw: st.DrawFn, design: StudyDesign) -> Change:
+    key = draw(st.sampled_from([*design.space.keys, "unknown"]))
+    kind = draw(st.sampled_from(["edit", "edit", "edit", "trials", "draw", "vary"]))
+    if kind == "trials":
+        return Trials(draw(st.integers(1, 1000)))
+    if kind == "draw":
+        return Draw(draw(st.sampled_from(["halton", "random", "grid"])), {})
+    if key == "unknown":
+        return Fix(key, 1)
+    if kind == "edit":
+        return draw(edits_of(design, key))
+    parameter = design.space.parameter(key)
+    entry = draw(entries(draw(st.sampled_from([parameter.name, "new", "newer"]))))
+    if parameter.when is not None and draw(st.booleans()):
+        entry["when"] = parameter.when.document()
+    return Vary(entry)
 
 
 @st.composite
@@ -125,6 +125,21 @@ def test_what_is_applied_parses_and_its_difference_says_so(
     rows = difference(design, after)
     assert (rows == []) == same
     assert all(row.field and (row.before or row.after) for row in rows)
+
+
+@given(st.data())
+def test_of_two_changes_of_one_key_the_first_might_as_well_be_absent(data: st.DataObject) -> None:
+    design = data.draw(designs())
+    key = data.draw(st.sampled_from(design.space.keys))
+    first, last = (data.draw(edits_of(design, key)) for _ in range(2))
+
+    def outcome(*changes: Change) -> StudyDesign | str:
+        try:
+            return applied(design, changes)
+        except Invalid as invalid:
+            return invalid.faults[0].problem.partition(": ")[2]
+
+    assert outcome(first, last) == outcome(last)
 
 
 @given(designs())

@@ -28,6 +28,7 @@ def test_a_follow_up_remembers_its_parents_and_what_it_changed(engine: Engine) -
     ]
     assert drafted.design.template == "train"
     second = create(engine, first, drafted.design)
+    assert studies.get(engine, study_id=first.id).revision > first.revision  # its page names the follower
     assert (second.name, second.seed, second.parents) == ("study, follow-up 1", 1, (first.id,))
 
     third_design = follow_ups.draft(engine, study_id=second.id, changes=[Fix("optimizer", "adam")]).design
