@@ -81,6 +81,12 @@ def bodies(world: World) -> dict[str, tuple[str, str, str, dict[str, Any]]]:
         "study change": ("PATCH", study, "owner", {"goal": "", "note": "", "budget": 41, "parallel": 2}),
         "preview": ("POST", "/api/v1/studies:preview", "owner", {"document": DESIGN, "count": 3}),
         "lint": ("POST", "/api/v1/studies:lint", "owner", DESIGN),
+        "follow-up": (
+            "POST",
+            f"{study}:followup",
+            "owner",
+            {"changes": [{"change": "trials", "trials": 9}]},
+        ),
         "enqueue": (
             "POST",
             f"{study}/trials",

@@ -24,8 +24,9 @@ def sent(document: dict[str, Any]) -> dict[str, str]:
     return {**fields, "mode": "form"}
 
 
-def test_the_example_survives_both_ways() -> None:
-    meant = StudyDesign.parse(DOCUMENT)
+@pytest.mark.parametrize("parents", [[], [12], [12, 3]])
+def test_the_example_survives_both_ways(parents: list[int]) -> None:
+    meant = StudyDesign.parse({**DOCUMENT, "parents": parents})
     assert StudyDesign.parse(design.from_toml(design.to_toml(meant.document()))) == meant
     assert StudyDesign.parse(design.read(sent(meant.document()))) == meant
 

@@ -11,6 +11,7 @@ from tunebook_server.api.access import COOKIE, Reader, policies_of
 from tunebook_server.api.problems import MEDIA_TYPE
 from tunebook_server.api.route import KEY_HEADER, SAFE, Route
 from tunebook_server.api.schemas import Problem
+from tunebook_server.api.schemas.follow_ups import CHANGE
 from tunebook_server.api.schemas.metrics import REPORT_SCHEMA
 from tunebook_server.api.schemas.studies import STUDY_DOCUMENT
 from tunebook_server.domain.search_space_schema import SCHEMA as SEARCH_SPACE
@@ -116,6 +117,7 @@ def _describe(app: FastAPI) -> dict[str, Any]:
     schemas = found["components"]["schemas"]
     schemas.update(REPORT_SCHEMA["$defs"])
     schemas["StudyDocument"] = STUDY_DOCUMENT
+    schemas["Change"] = CHANGE
     schemas["SearchSpace"] = {name: part for name, part in SEARCH_SPACE.items() if name != "$schema"}
     schemas["Problem"] = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas.update(schemas["Problem"].pop("$defs"))

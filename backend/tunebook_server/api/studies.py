@@ -10,6 +10,7 @@ from tunebook_server.api.access import Database, Reader, Writer
 from tunebook_server.api.conditional import NOT_MODIFIED, IfMatch, edition_of, etag, is_known, not_modified
 from tunebook_server.api.route import Route
 from tunebook_server.api.schemas import INT64_MOST, Cursor, Id, Limit, Listing, Word
+from tunebook_server.api.schemas.follow_ups import FollowUpIn, FollowUpOut
 from tunebook_server.api.schemas.studies import (
     EXAMPLE,
     LintOut,
@@ -23,7 +24,7 @@ from tunebook_server.domain.errors import Fault, Invalid
 from tunebook_server.domain.lint import Advice, lint, mended
 from tunebook_server.domain.paging import Page
 from tunebook_server.domain.study import Study, StudyDesign
-from tunebook_server.services import studies
+from tunebook_server.services import follow_ups, studies
 
 router = APIRouter(tags=["studies"], route_class=Route)
 
@@ -111,6 +112,13 @@ def advise(*, document: Document, _: Reader) -> dict[str, object]:
     """What is worth changing in a design before it starts, with reasons and mends; it blocks nothing."""
     design = StudyDesign.parse(document)
     return {"items": [_advice(design, advice) for advice in lint(design)]}
+
+
+@router.post("/studies/{study_id}:followup", operation_id="draft_follow_up_study", response_model=FollowUpOut)
+def follow_up(study_id: Id, body: FollowUpIn, engine: Database, _: Reader) -> dict[str, object]:
+    """Draft the study that follows this one, with changes to its design; creates nothing."""
+    drafted = follow_ups.draft(engine, study_id=study_id, changes=changes.parse(body.changes))
+    return {"document": drafted.design.document(), "difference": drafted.difference}
 
 
 @router.get("/studies/{study_id}", operation_id="get_study", responses=NOT_MODIFIED, response_model=StudyOut)

@@ -72,8 +72,7 @@ class Tree:
         parent = self._parent(place, parameter, when)
         above = self.nodes[parent]
         values = _parent_values(parameter, when, above.parameter)
-        condition = "|".join(value_text(value).translate(_ESCAPED) for value in values)
-        key = f"{above.key}={condition}/{parameter.name}"
+        key = key_below(above.key, values, parameter.name)
         if len(key) > KEY_LONGEST:
             problem = f"{parameter.name}: its key has {len(key)} characters, above {KEY_LONGEST}"
             raise _fault(problem, "Name fewer values in the conditions above it, or use shorter ones.")
@@ -100,6 +99,12 @@ class Tree:
         known = [name for node in self.nodes.values() for name in (node.parameter.name, node.key)]
         problem = f"{parameter.name}: no hyperparameter {show(when.parent)} stands above it"
         raise _fault(problem, f"{close_to(when.parent, known)}Give the name or the key of a hyperparameter.")
+
+
+def key_below(parent_key: str, values: Sequence[Value], name: str) -> str:
+    """The key of a hyperparameter that is active where its parent holds one of the values."""
+    condition = "|".join(value_text(value).translate(_ESCAPED) for value in values)
+    return f"{parent_key}={condition}/{name}"
 
 
 def _with_condition(parameter: AnyHyperparameter, when: When) -> AnyHyperparameter:

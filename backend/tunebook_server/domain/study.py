@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, cast
 
-from tunebook_server.domain.document import Document, refuse, show
+from tunebook_server.domain.document import Document, as_integer, refuse, show
 from tunebook_server.domain.edition import edition
 from tunebook_server.domain.errors import Fault, Invalid
 from tunebook_server.domain.objective import Direction, Evaluation, Objective
@@ -22,6 +22,8 @@ TRIALS_MOST = 1_000_000
 PARALLEL_MOST = 100_000
 ATTEMPTS_MOST = 100
 SEED_HIGHEST = 2**63 - 1
+PARENTS_MOST = 20
+ID_HIGHEST = 2**63 - 1
 ATTEMPTS = 3
 """Tries at a trial that fails for reasons that say nothing about its values."""
 
@@ -52,6 +54,8 @@ class Study:
     created_at: datetime
     changed_at: datetime
     finished_at: datetime | None = None
+    parents: tuple[int, ...] = ()
+    """Ids of the studies that it follows."""
 
     @property
     def edition(self) -> str:
@@ -62,7 +66,8 @@ class Study:
 @dataclass(frozen=True)
 class StudyDesign:
     """What a person decides before a study starts. `budget`: trials; `parallel`: trials at the same time;
-    `template`: name of the project's job template, None for a study whose trials are asked for by a loop."""
+    `template`: name of the project's job template, None for a study whose trials are asked for by a loop;
+    `parents`: ids of the studies that this one follows."""
 
     name: str
     goal: str
@@ -76,6 +81,7 @@ class StudyDesign:
     max_attempts: int = ATTEMPTS
     note: str = ""
     template: str | None = None
+    parents: tuple[int, ...] = ()
 
     @classmethod
     def parse(cls, document: object) -> "StudyDesign":
@@ -83,7 +89,9 @@ class StudyDesign:
         faults: list[Fault] = []
         study = Document(document, field="", faults=faults)
         refuse(faults)
-        study.only("project", "name", "goal", "note", "objective", "sampler", "budget", "job", "space")
+        study.only(
+            *("project", "name", "goal", "note", "objective", "sampler", "budget", "job", "space", "parents")
+        )
         study.text("project", limit=NAME_LONGEST, default="")
         name = study.text("name", limit=NAME_LONGEST)
         goal = study.text("goal", limit=TEXT_LONGEST, default="", lines=True)
@@ -93,6 +101,7 @@ class StudyDesign:
         drawn = _read_sampler(study.part("sampler"), space)
         budget = _read_budget(study.part("budget"), drawn.size)
         template = _read_template(study)
+        parents = _read_parents(study)
         refuse(faults)
         assert space is not None
         return cls(
@@ -108,6 +117,7 @@ class StudyDesign:
             max_attempts=budget.attempts,
             note=note,
             template=template,
+            parents=parents,
         )
 
     def document(self) -> dict[str, object]:
@@ -124,6 +134,7 @@ class StudyDesign:
             "sampler": {"name": self.sampler, "seed": self.seed, "options": dict(self.sampler_options)},
             "budget": {"trials": self.budget, "parallel": self.parallel, "attempts": self.max_attempts},
             **({"job": {"template": self.template}} if self.template else {}),
+            **({"parents": list(self.parents)} if self.parents else {}),
             "space": self.space.document(),
         }
 
@@ -211,3 +222,18 @@ def _read_template(study: Document) -> str | None:
         job.fault(key, "belongs to a job template, not to a study", remedy)
     job.only("template", *commands)
     return job.text("template", limit=NAME_LONGEST)
+
+
+def _read_parents(study: Document) -> tuple[int, ...]:
+    if "parents" not in study or study.get("parents") in ([], ()):
+        return ()
+    parents: list[int] = []
+    for value in study.items("parents", most=PARENTS_MOST):
+        parent = as_integer(value)
+        if parent is None or not 1 <= parent <= ID_HIGHEST:
+            study.fault("parents", f"has {show(value)}", "Give the numbers of studies of the same project.")
+        elif parent in parents:
+            study.fault("parents", f"has {parent} twice", "Leave one of them out.")
+        else:
+            parents.append(parent)
+    return tuple(parents)

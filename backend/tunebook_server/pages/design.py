@@ -45,13 +45,14 @@ def from_toml(text: str) -> dict[str, Any]:
 
 def from_form(fields: Mapping[str, str]) -> dict[str, Any]:
     """Empty fields are left out, so that their defaults hold."""
-    template = fields.get("job.template", "")
+    template, parents = fields.get("job.template", ""), _values(fields.get("parents", ""))
     return {
         **_part(fields, "", ("name", "goal", "note")),
         "objective": _part(fields, "objective.", ("metric", "direction", "evaluation")),
         "sampler": _part(fields, "sampler.", ("name", "seed", "options")),
         "budget": _part(fields, "budget.", ("trials", "parallel", "attempts")),
         **({"job": {"template": template}} if template else {}),
+        **({"parents": parents} if parents else {}),
         "space": [_parameter(row) for row in rows(fields)],
     }
 
@@ -76,6 +77,9 @@ def to_form(document: Mapping[str, Any]) -> tuple[dict[str, str], list[Row]]:
         inside = document.get(part)
         for name, value in inside.items() if isinstance(inside, Mapping) else ():
             fields[f"{part}.{name}"] = json.dumps(value) if name == "options" else str(value)
+    parents = document.get("parents")
+    if isinstance(parents, list):
+        fields["parents"] = ", ".join(_text(parent) for parent in parents)
     space = document.get("space")
     return fields, [_row(entry) for entry in space if isinstance(entry, Mapping)] if isinstance(
         space, list
@@ -85,7 +89,11 @@ def to_form(document: Mapping[str, Any]) -> tuple[dict[str, str], list[Row]]:
 def to_toml(document: Mapping[str, Any]) -> str:
     """The document as TOML, which `from_toml` reads back; what is empty is left out."""
     said = {name: value for name, value in document.items() if value not in ("", {}, [])}
-    plain = [f"{name} = {_toml(value)}" for name, value in said.items() if not isinstance(value, dict | list)]
+    plain = [
+        f"{name} = {_toml(value)}"
+        for name, value in said.items()
+        if name != "space" and not isinstance(value, dict)
+    ]
     tables = [_table(f"[{name}]", value) for name, value in said.items() if isinstance(value, dict)]
     space = [_table("[[space]]", entry) for entry in said.get("space", ()) if isinstance(entry, dict)]
     return "\n\n".join(["\n".join(plain), *tables, *space]) + "\n"

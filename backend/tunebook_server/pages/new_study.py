@@ -8,14 +8,15 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 
 from tunebook_server import broker
+from tunebook_server.domain.changes import parse
 from tunebook_server.domain.errors import Fault, Invalid, NotFound
 from tunebook_server.domain.lint import Advice, lint, mended
-from tunebook_server.domain.study import Study, StudyDesign
+from tunebook_server.domain.study import StudyDesign
 from tunebook_server.pages import design
 from tunebook_server.pages.form import Fields
 from tunebook_server.pages.rendering import fragment, render
 from tunebook_server.pages.route import Database, PageRoute, Person
-from tunebook_server.services import figures, projects, templates
+from tunebook_server.services import figures, follow_ups, lineage, projects, templates
 from tunebook_server.services import studies as service
 from tunebook_server.storage.engine import Engine
 
@@ -41,19 +42,25 @@ START: Mapping[str, Any] = {
     ],
 }
 Id = Annotated[int, Path(ge=1, lt=2**63)]
+CHANGES_LONGEST = 50_000  # characters; longer addresses are cut by proxies
+Changes = Annotated[str | None, Query(max_length=CHANGES_LONGEST)]
 Source = Annotated[int | None, Query(alias="from", ge=1, lt=2**63)]
 
 
 @router.get("/projects/{project_id}/studies/new")
 def new(
-    request: Request, project_id: Id, engine: Database, _: Person, mode: str = "form", source: Source = None
+    request: Request,
+    project_id: Id,
+    engine: Database,
+    _: Person,
+    *,
+    mode: str = "form",
+    source: Source = None,
+    changes: Changes = None,
 ) -> Response:
-    document = START
-    if source is not None:
-        study = service.get(engine, study_id=source)
-        if study.project_id != project_id:
-            raise NotFound(f"there is no study {source} in this project")
-        document = _document_of(engine, study)
+    """Filled in with an example, with an earlier study (`from`), or with what follows that study (`changes`:
+    a JSON list, several proposals one after another)."""
+    document = START if source is None else _drafted(engine, project_id, source, changes)
     return _page(request, engine, project_id, mode, document=document)
 
 
@@ -81,21 +88,30 @@ def create(request: Request, project_id: Id, engine: Database, principal: Person
 
 
 @router.post("/projects/{project_id}/studies/preview")
-def preview(_project_id: Annotated[int, Path(alias="project_id")], _: Person, fields: Fields) -> Response:
-    """Faults, or warnings, advice and a figure of what would be sampled first."""
+def preview(project_id: Id, engine: Database, _: Person, fields: Fields) -> Response:
+    """Faults, or what changes against the studies that it follows, warnings, advice, and a figure of what
+    would be sampled first."""
     faults: tuple[Fault, ...] = ()
     warnings: tuple[Fault, ...] = ()
     advices: list[Advice] = []
+    compared: list[lineage.Comparison] = []
     figure, count, parsed = None, 0, None
     try:
         parsed = StudyDesign.parse(design.read(fields))
         warnings, advices = parsed.warnings(), lint(parsed)
+        compared = lineage.compare(engine, project_id=project_id, design=parsed)
         configurations = service.preview(parsed, PREVIEWED)
         figure, count = json.loads(figures.sampled(parsed.space, configurations)), len(configurations)
     except Invalid as error:
         faults = error.faults
     html = fragment(
-        "preview.html", faults=faults, warnings=warnings, advices=advices, design=parsed, count=count
+        "preview.html",
+        faults=faults,
+        warnings=warnings,
+        advices=advices,
+        design=parsed,
+        count=count,
+        compared=compared,
     )
     return JSONResponse({"html": html, "figure": figure})
 
@@ -138,21 +154,14 @@ def _page(
     )
 
 
-def _document_of(engine: Engine, study: Study) -> dict[str, object]:
-    template = None
-    if study.job_template_id is not None:
-        template = templates.get(engine, template_id=study.job_template_id).name
-    return StudyDesign(
-        name=f"{study.name} again"[:200],
-        goal=study.goal,
-        note=study.note,
-        objective=study.objective,
-        space=study.space,
-        sampler=study.sampler,
-        sampler_options=study.sampler_options,
-        seed=study.seed,
-        budget=study.budget,
-        parallel=study.parallel,
-        max_attempts=study.max_attempts,
-        template=template,
-    ).document()
+def _drafted(engine: Engine, project_id: int, source: int, changes: str | None) -> dict[str, object]:
+    """The design of a study of this project: to follow it with `changes`, or as it is."""
+    if service.get(engine, study_id=source).project_id != project_id:
+        raise NotFound(f"there is no study {source} in this project")
+    if changes is None:
+        return follow_ups.again(engine, study_id=source).document()
+    try:
+        document = json.loads(changes)
+    except (ValueError, RecursionError):
+        raise Invalid("changes is not JSON", field="changes", remedy="Follow the proposal's link.") from None
+    return follow_ups.draft(engine, study_id=source, changes=parse(document)).design.document()

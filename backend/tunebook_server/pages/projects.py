@@ -1,7 +1,7 @@
 """All projects, and one project with its tracking table."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -15,8 +15,8 @@ from tunebook_server.pages.form import Fields
 from tunebook_server.pages.rendering import render
 from tunebook_server.pages.reproduction import command, uncommitted
 from tunebook_server.pages.route import Database, PageRoute, Person
+from tunebook_server.services import lineage, studies, templates, trials
 from tunebook_server.services import projects as service
-from tunebook_server.services import studies, templates, trials
 
 router = APIRouter(route_class=PageRoute)
 
@@ -33,6 +33,7 @@ class StudyRow:
     best: Trial | None
     command: str
     changes: str
+    follows: Sequence[lineage.Kin]
 
     @property
     def ended(self) -> int:
@@ -67,7 +68,8 @@ def project(request: Request, project_id: Id, engine: Database, _: Person, curso
     environments = trials.environments(engine, trial_ids=best_ids)
     commands = templates.page(engine, project_id=project_id, limit=1_000).items
     known = {template.id: template for template in commands}
-    rows = [_row(study, best, known, environments) for study in page.items]
+    follows = lineage.followed(engine, study_ids=[study.id for study in page.items])
+    rows = [_row(study, best, known, environments, follows[study.id]) for study in page.items]
     return render(request, "project.html", project=found, rows=rows, next=page.next, templates=commands)
 
 
@@ -85,9 +87,10 @@ def _row(
     best: Mapping[int, Trial],
     known: Mapping[int, JobTemplate],
     environments: Mapping[int, Mapping[str, object]],
+    follows: Sequence[lineage.Kin],
 ) -> StudyRow:
     found = best.get(study.best_trial_id or 0)
     template = known.get(study.job_template_id or 0)
     argv = command(template, found.parameters) if template and found else ()
     changes = uncommitted(environments.get(found.id, {}) if found else {})
-    return StudyRow(study, found, shlex.join(argv), changes)
+    return StudyRow(study, found, shlex.join(argv), changes, follows)

@@ -14,6 +14,7 @@ from tunebook_server.domain.paging import Page
 from tunebook_server.domain.study import PARALLEL_MOST, TRIALS_MOST, Study, StudyDesign
 from tunebook_server.domain.texts import long_text, name_text, whole_number
 from tunebook_server.domain.trial import Configuration, Trial, TrialState
+from tunebook_server.services import lineage
 from tunebook_server.storage import audit, projects, studies, templates, trials
 from tunebook_server.storage.engine import Connection, Engine, transaction
 
@@ -32,7 +33,8 @@ class Progress:
 
 
 def create(engine: Engine, *, project_id: int, design: StudyDesign, actor: str) -> Study:
-    """A running study. Raises Invalid when the project has no job template of the design's name."""
+    """A running study. Raises Invalid when the project has no job template of the design's name, or not all
+    of its parents."""
     with transaction(engine) as connection:
         if projects.get(connection, project_id) is None:
             raise NotFound(f"there is no project {project_id}")
@@ -44,6 +46,7 @@ def create(engine: Engine, *, project_id: int, design: StudyDesign, actor: str) 
             created_by=actor,
         )
         audit.write(connection, actor=actor, action="study.create", target=f"study:{study_id}")
+        lineage.remember(connection, study_id, project_id=project_id, design=design)
         return known(connection, study_id)
 
 

@@ -1,7 +1,7 @@
 """Studies: their rows, counters and revisions. Lock order everywhere: trials, then their study."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -18,6 +18,7 @@ from tunebook_server.storage.engine import Connection
 
 _studies = tables.studies
 _spaces = tables.search_spaces
+_parents = tables.study_parents
 _PLAIN = (
     *("id", "project_id", "name", "goal", "note", "conclusion", "state", "space_version", "sampler"),
     *(
@@ -168,6 +169,19 @@ def changed_since(connection: Connection, since: datetime, limit: int) -> list[t
     return [(study_id, revision) for study_id, revision in connection.execute(query)]
 
 
+def many(connection: Connection, study_ids: Sequence[int]) -> dict[int, Study]:
+    """By id; what is not there is left out."""
+    return {study.id: study for study in _read(connection, _query().where(_studies.c.id.in_(study_ids)))}
+
+
+def named(connection: Connection, project_id: int, start: str) -> list[tuple[str, int]]:
+    """Name and seed of the project's studies whose names begin so."""
+    query = select(_studies.c.name, _studies.c.seed).where(
+        _studies.c.project_id == project_id, func.starts_with(_studies.c.name, start)
+    )
+    return [(name, seed) for name, seed in connection.execute(query)]
+
+
 def to_fill(connection: Connection, *, after: int, ahead: int, limit: int) -> list[int]:
     """Running studies behind `after` that want more queued trials, or may be over."""
     trials = tables.study_counts.c
@@ -216,8 +230,17 @@ _BUMP_BEST = {
 
 
 def _query() -> Select[Any]:
+    parents = (
+        select(_parents.c.parent_id)
+        .where(_parents.c.study_id == _studies.c.id)
+        .order_by(_parents.c.place)
+        .correlate(_studies)
+    )
     same = (_spaces.c.study_id == _studies.c.id) & (_spaces.c.version == _studies.c.space_version)
-    return select(_studies, cast(_spaces.c.space, Text).label("space")).join_from(_studies, _spaces, same)
+    space = cast(_spaces.c.space, Text).label("space")
+    return select(_studies, space, func.array(parents.scalar_subquery()).label("parents")).join_from(
+        _studies, _spaces, same
+    )
 
 
 def _read(connection: Connection, query: Select[Any]) -> list[Study]:
@@ -232,6 +255,7 @@ def _study(row: Row[Any], by_state: Mapping[str, int]) -> Study:
         objective=Objective(row.metric, row.direction, row.evaluation),
         space=_space(row.space),
         counts=by_state,
+        parents=tuple(row.parents),
     )
 
 

@@ -188,6 +188,16 @@ study_counts = Table(
     Column("state", Text, primary_key=True),
     _number("trials"),
 )
+study_parents = Table(
+    "study_parents",
+    metadata,
+    _reference("study_id", "studies", primary_key=True),
+    Column("place", SmallInteger, primary_key=True),
+    _reference("parent_id", "studies"),
+    Column("changes", JSONB, nullable=False, server_default=text("'[]'")),
+    UniqueConstraint("study_id", "parent_id"),
+    Index("study_parents_parent", "parent_id"),
+)
 
 workers = Table(
     "workers",

@@ -11,9 +11,11 @@ from tunebook_server.domain.search_space import SearchSpace
 from tunebook_server.domain.study import (
     ATTEMPTS,
     ATTEMPTS_MOST,
+    ID_HIGHEST,
     METRIC_LONGEST,
     NAME_LONGEST,
     PARALLEL_MOST,
+    PARENTS_MOST,
     SEED_HIGHEST,
     TEXT_LONGEST,
     TRIALS_MOST,
@@ -84,6 +86,13 @@ STUDY_DOCUMENT: dict[str, Any] = {
             "properties": {"template": {"type": "string", "minLength": 1, "maxLength": NAME_LONGEST}},
             "additionalProperties": False,
         },
+        "parents": {
+            "type": "array",
+            "maxItems": PARENTS_MOST,
+            "uniqueItems": True,
+            "items": {"type": "integer", "minimum": 1, "maximum": ID_HIGHEST},
+            "description": "Studies of the same project that this one follows.",
+        },
         "space": {"$ref": "#/components/schemas/SearchSpace"},
     },
     "additionalProperties": False,
@@ -126,6 +135,7 @@ class StudyOut(Sent):
     created_at: datetime
     changed_at: datetime
     finished_at: datetime | None
+    parents: list[int] = Field(description="Studies that it follows.")
 
 
 class StudyChange(Received):

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tunebook_server.domain.changes import Change
+from tunebook_server.domain.changes import Mend
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class Advice:
     source: str
     field: str
     title: str
-    changes: Sequence[Change]
+    changes: Sequence[Mend]
     key: str = ""
 
     @property

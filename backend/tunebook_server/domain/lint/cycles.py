@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from tunebook_server.domain.changes import Change, Fix
+from tunebook_server.domain.changes import Fix, Mend
 from tunebook_server.domain.hyperparameter import Fixed
 from tunebook_server.domain.lint.advice import Advice
 from tunebook_server.domain.lint.reading import Entry, entries, run_lengths, shown, values, whole
@@ -76,7 +76,7 @@ def _restarting(design: StudyDesign, entry: Entry, lengths: Sequence[Entry]) -> 
         return
     length = _length(lengths[0])
     now = min(periods[0], length) if periods and periods[0] else length
-    changes: tuple[Change, ...] = ()
+    changes: tuple[Mend, ...] = ()
     if growing is not None and restarts.growth == 1:
         restarts, changes = Restarts(GROWTH), (Fix(growing.key, GROWTH),)
     count = 1
@@ -92,7 +92,7 @@ def _restarting(design: StudyDesign, entry: Entry, lengths: Sequence[Entry]) -> 
     yield _advice(entry, lengths[0], words, changes, RESTARTS_SOURCE)
 
 
-def _advice(entry: Entry, run: Entry, words: str, changes: tuple[Change, ...], source: str) -> Advice:
+def _advice(entry: Entry, run: Entry, words: str, changes: tuple[Mend, ...], source: str) -> Advice:
     return Advice(
         rule=RULE,
         sentence=f"With {entry.name} {_seen(entry)} a run of {_length(run):,} ends in the middle of a cycle.",

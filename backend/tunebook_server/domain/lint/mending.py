@@ -5,11 +5,11 @@ from typing import Any, cast
 
 from tunebook_server.domain.changes import (
     Assign,
-    Change,
     Choices,
     Depend,
     Draw,
     Fix,
+    Mend,
     Range,
     Remark,
     Rescale,
@@ -38,7 +38,7 @@ def mended(design: StudyDesign, advice: Advice) -> StudyDesign:
     return StudyDesign.parse(document)
 
 
-def _make(change: Change, document: Document, space: list[Document], by_key: Mapping[str, Document]) -> None:
+def _make(change: Mend, document: Document, space: list[Document], by_key: Mapping[str, Document]) -> None:
     """`by_key`: entries by the keys that they had before any change."""
     match change:
         case Range(key, low, high):

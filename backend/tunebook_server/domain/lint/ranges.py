@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from tunebook_server.domain.changes import Change, Range, Rescale, Vary
+from tunebook_server.domain.changes import Mend, Range, Rescale, Vary
 from tunebook_server.domain.hyperparameter import Float, Integer
 from tunebook_server.domain.hyperparameter_names import LOGARITHMIC, NEAR_ONE
 from tunebook_server.domain.lint.advice import Advice
@@ -43,7 +43,7 @@ def check(design: StudyDesign) -> Iterator[Advice]:
 
 def _linear(entry: Entry, parameter: Float | Integer, *, widen: bool) -> Advice:
     low, high = _on_log(parameter, widen=widen)
-    changes: tuple[Change, ...] = (Rescale(entry.key, "log"),)
+    changes: tuple[Mend, ...] = (Rescale(entry.key, "log"),)
     if (low, high) != (parameter.low, parameter.high):
         changes = (Range(entry.key, low, high), *changes)
     between = f"between {low:g} and {high:g} " if len(changes) > 1 else ""

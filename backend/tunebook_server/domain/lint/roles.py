@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from tunebook_server.domain.changes import Assign, Change, Choices, Depend, Vary
+from tunebook_server.domain.changes import Assign, Choices, Depend, Mend, Vary
 from tunebook_server.domain.conditions import Node
 from tunebook_server.domain.hyperparameter import Boolean, Categorical
 from tunebook_server.domain.hyperparameter_names import REGULARISATION
@@ -67,8 +67,8 @@ def _switch(design: StudyDesign, entry: Entry) -> Node | None:
     return None
 
 
-def _asking(entry: Entry, switch: Node | None) -> tuple[Change, ...]:
-    changes: tuple[Change, ...] = (Assign(entry.key, "nuisance"),)
+def _asking(entry: Entry, switch: Node | None) -> tuple[Mend, ...]:
+    changes: tuple[Mend, ...] = (Assign(entry.key, "nuisance"),)
     if switch is not None:
         return (Assign(switch.key, "scientific"), *changes)
     parameter = entry.parameter

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from tunebook_server.domain.changes import Change, Draw
+from tunebook_server.domain.changes import Draw, Mend
 from tunebook_server.domain.lint.advice import Advice
 from tunebook_server.domain.lint.reading import entries, exploits
 from tunebook_server.domain.lint.trials import more_trials, needed
@@ -53,7 +53,7 @@ def _exploiting(design: StudyDesign) -> Advice:
     """Where the server has no adaptive sampler, enough trials do as well."""
     sampler = next((name for name in SAMPLERS if name not in UNADAPTIVE), None)
     plenty = _plenty(design)
-    changes: tuple[Change, ...] = (Draw(sampler, {}),) if sampler else more_trials(design, plenty)
+    changes: tuple[Mend, ...] = (Draw(sampler, {}),) if sampler else more_trials(design, plenty)
     return Advice(
         rule=RULE,
         sentence=f"A final, exploiting study is drawn by {design.sampler}, with {design.budget:,} trials.",

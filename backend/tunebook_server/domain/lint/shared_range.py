@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from tunebook_server.domain.changes import Change, Depend, Vary
+from tunebook_server.domain.changes import Depend, Mend, Vary
 from tunebook_server.domain.hyperparameter import Categorical
 from tunebook_server.domain.hyperparameter_names import Kind
 from tunebook_server.domain.lint.advice import Advice
@@ -50,7 +50,7 @@ def _advice(entry: Entry, optimizer: Entry, shared: tuple[Value, ...]) -> Advice
     )
 
 
-def _apart(entry: Entry, optimizer: Entry, shared: tuple[Value, ...]) -> tuple[Change, ...]:
+def _apart(entry: Entry, optimizer: Entry, shared: tuple[Value, ...]) -> tuple[Mend, ...]:
     """Copies with the same range to start from; a person knows which one to move."""
     if len(shared) > COPIES_MOST:
         return ()

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 
-from tunebook_server.domain.changes import Change, Draw, Trials
+from tunebook_server.domain.changes import Draw, Mend, Trials
 from tunebook_server.domain.lint.advice import Advice
 from tunebook_server.domain.lint.reading import BUCKETS, active_share, entries
 from tunebook_server.domain.study import TRIALS_MOST, StudyDesign
@@ -48,7 +48,7 @@ def needed(design: StudyDesign) -> int:
     return min(need, TRIALS_MOST)
 
 
-def more_trials(design: StudyDesign, trials: int) -> tuple[Change, ...]:
+def more_trials(design: StudyDesign, trials: int) -> tuple[Mend, ...]:
     """A grid has as many as it has: quasi-random search goes on."""
     size = design.drawing().size(design.space)
     if size is not None and size < trials:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tunebook_server.domain.changes import Change, Choices, Fix, Range, Remark
+from tunebook_server.domain.changes import Choices, Fix, Mend, Range, Remark
 from tunebook_server.domain.document import is_number
 from tunebook_server.domain.hyperparameter import Categorical, Fixed, Float, Integer
 from tunebook_server.domain.lint.advice import Advice
@@ -77,7 +77,7 @@ def _advice(warmup: Warmup) -> Advice:
     too_long = f": above {TOO_LONG:.0%} it is too long to sweep" if warmup.share > TOO_LONG else ""
     cut = _cut(entry, kept) if kept < warmup.longest else ()
     words = [f"warm up for at most {_amount(warmup, kept)}"] if cut else []
-    longer: tuple[Change, ...] = ()
+    longer: tuple[Mend, ...] = ()
     if run is not None:
         remark = Remark(_remark(warmup, warmup.lengthened, kept))
         longer = (Fix(run.key, warmup.lengthened), remark)
@@ -98,7 +98,7 @@ def _advice(warmup: Warmup) -> Advice:
     )
 
 
-def _cut(entry: Entry, kept: float) -> tuple[Change, ...]:
+def _cut(entry: Entry, kept: float) -> tuple[Mend, ...]:
     """Nothing above what is kept."""
     parameter = entry.parameter
     end = int(kept) if isinstance(parameter, Integer) or kept == int(kept) else float(f"{kept:.6g}")
