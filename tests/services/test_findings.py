@@ -7,6 +7,7 @@ from tests.scale import build
 from tests.services.making import ACTOR, make_study
 from tunebook_server.domain.errors import NotFound
 from tunebook_server.domain.findings import CHECKLIST
+from tunebook_server.domain.findings.leading import best_of_each_value
 from tunebook_server.jobs.refresh import refreshing
 from tunebook_server.services import findings, results, studies
 
@@ -81,7 +82,7 @@ def test_curves_of_the_best_of_each_value_and_of_a_bounded_number(engine: Engine
     study = studies.get(engine, study_id=study_id)
     found = results.read(engine, study)
     assert 10 <= len(found.curves) <= 50
-    best = results.best_of_each_value(found)
+    best = best_of_each_value(found)
     assert len(best) == 2  # one an optimizer
     for place in best:
         curve = found.objective_curve(int(found.columns.ids[place]))

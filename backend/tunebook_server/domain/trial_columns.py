@@ -70,9 +70,11 @@ def divergence_limit(losses: NDArray[np.float64]) -> float | None:
     """The loss above which a finished trial is divergent; None with too few trials or without spread."""
     if len(losses) < DIVERGENCE_NEEDS_TRIALS:
         return None
-    median = float(np.median(losses))
-    deviation = MAD_TO_DEVIATION * float(np.median(np.abs(losses - median)))
-    return median + DIVERGENT_ROBUST_DEVIATIONS * deviation if deviation > 0 else None
+    with np.errstate(over="ignore"):  # losses near 1e308: then none is far from the others
+        median = float(np.median(losses))
+        deviation = MAD_TO_DEVIATION * float(np.median(np.abs(losses - median)))
+    limit = median + DIVERGENT_ROBUST_DEVIATIONS * deviation
+    return limit if deviation > 0 and np.isfinite(limit) else None
 
 
 def state_code(state: str) -> int:

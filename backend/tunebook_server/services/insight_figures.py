@@ -1,6 +1,5 @@
 """Figures of what the results mean: importance, contour, interaction; gradient norms; the timeline."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
@@ -12,6 +11,7 @@ from tunebook_server.domain.errors import Invalid, NotFound
 from tunebook_server.domain.findings import Results
 from tunebook_server.domain.importance import Importances, measure
 from tunebook_server.domain.interaction import Interaction, measure_interaction, values_of_numbers
+from tunebook_server.domain.metric_roles import MetricRole, find
 from tunebook_server.domain.numbers import encode
 from tunebook_server.domain.search_space import Searched
 from tunebook_server.domain.trial_columns import choices
@@ -38,7 +38,6 @@ from tunebook_server.storage.engine import transaction
 ATTEMPTS_SHOWN = 500
 NORM_POINTS = 100_000
 LIVE_SECONDS = 10  # a live attempt's bar grows at this pace
-GRADIENT_NORM = re.compile(r"(global_|total_)?(grad|gradient|gradients)_?(global_|l2_|total_)?norm")
 
 
 def _results(asked: Asked) -> Results:
@@ -185,17 +184,10 @@ def _trial(asked: Asked) -> int:
     return trial_id
 
 
-def _norm_metric(names: Iterable[str]) -> str | None:
-    """The metric that is called like a gradient norm, of training before others, the shortest first."""
-    found = [
-        name for name in names if GRADIENT_NORM.fullmatch(re.sub(r"[\s.-]", "_", name.lower()).split("/")[-1])
-    ]
-    return min(found, key=lambda name: (not name.startswith("train"), len(name), name), default=None)
-
-
 def _norm_curve(asked: Asked) -> Curve | None:
     trial_id = _trial(asked)
-    metric = _norm_metric(curve_reads.metric_names(asked.engine, study_id=asked.study.id))
+    names = curve_reads.metric_names(asked.engine, study_id=asked.study.id)
+    metric = find(names, MetricRole.GRADIENT_NORM)
     if metric is None:
         return None
     found = curve_reads.read(asked.engine, trial_ids=[trial_id], metrics=[metric], max_points=NORM_POINTS)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from tunebook_server.domain.chunk import Points
 from tunebook_server.domain.families import split
 from tunebook_server.domain.findings import Results
+from tunebook_server.domain.findings.leading import best_of_each_value
 from tunebook_server.domain.findings.repeats import repeat_deviation
 from tunebook_server.domain.metric_roles import role_of
 from tunebook_server.domain.study import Study
@@ -17,7 +18,6 @@ from tunebook_server.storage.engine import Engine
 
 BEST_TRIALS = 5
 SPREAD_TRIALS = 20  # evenly over the ranks, so that a share of them is a share of the study
-VALUES_MOST = 12  # scientific values whose best trial is looked at
 INFEASIBLE_TRIALS = 5
 METRICS_MOST = 24
 POINTS_OF_A_CURVE = 2_000
@@ -66,18 +66,8 @@ def _chosen(results: Results) -> NDArray[np.intp]:
     newest infeasible ones.
     """
     ranked = results.ranked
-    places = [*ranked[:BEST_TRIALS].tolist(), *best_of_each_value(results)[:VALUES_MOST]]
+    places = [*ranked[:BEST_TRIALS].tolist(), *best_of_each_value(results).tolist()]
     if len(ranked):
         places += ranked[np.linspace(0, len(ranked) - 1, SPREAD_TRIALS).astype(int)].tolist()
     places += np.flatnonzero(results.infeasible)[-INFEASIBLE_TRIALS:].tolist()
     return np.array(list(dict.fromkeys(places)), dtype=np.intp)
-
-
-def best_of_each_value(results: Results) -> list[int]:
-    """Places of the best trial of every combination of scientific values, the best first."""
-    keys = [results.space.key(parameter) for parameter in results.scientific]
-    values = [results.columns.values[key] for key in keys if key in results.columns.values]
-    seen: dict[tuple[float, ...], int] = {}
-    for place in results.ranked.tolist():
-        seen.setdefault(tuple(float(np.nan_to_num(column[place], nan=-1.0)) for column in values), place)
-    return list(seen.values())
