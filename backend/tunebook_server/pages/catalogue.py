@@ -33,6 +33,8 @@ class Entry:
     title: str
     look_for: str
     choices: Sequence[Choice] = ()
+    rows: bool = False
+    """As high as it has rows; the others fill the window."""
 
 
 def _keys(study: Study, wanted: Callable[[object], bool]) -> Sequence[Option]:
@@ -102,7 +104,12 @@ CATALOGUE: Sequence[Entry] = (
     ),
     Entry("history", "Optimisation history", "Has the best value stopped to improve?", AXIS_CHOICES),
     Entry("parallel", "Parallel coordinates", "Which ranges do the best trials share?"),
-    Entry("importance", "Importance", "Which hyperparameters must be tuned again, and which hardly matter?"),
+    Entry(
+        "importance",
+        "Importance",
+        "Which hyperparameters must be tuned again, and which hardly matter?",
+        rows=True,
+    ),
     Entry(
         "contour",
         "Contour of two hyperparameters",
@@ -114,6 +121,7 @@ CATALOGUE: Sequence[Entry] = (
         "Interaction",
         "Which best values move with the scientific one (tune them again), and which are flat (fix them)?",
         (Choice("parameter", "Scientific hyperparameter", scientific),),
+        rows=True,
     ),
     Entry(
         "slice",
@@ -139,7 +147,7 @@ CATALOGUE: Sequence[Entry] = (
         "Which value is better not only at its best, but for most configurations?",
         (Choice("by", "Split by", optional),),
     ),
-    Entry("timeline", "Timeline", "When did which worker run what, and where did it wait?"),
+    Entry("timeline", "Timeline", "When did which worker run what, and where did it wait?", rows=True),
 )
 
 
