@@ -14,7 +14,8 @@ from tunebook_server.services import export, figures
 router = APIRouter(prefix="/studies/{study_id}", tags=["figures"], route_class=Route)
 
 OPTIONS = {
-    "parameter": "Key of the hyperparameter (axis).",
+    "parameter": "Key of the hyperparameter (axis, slice; isolation: the first scientific one if left out).",
+    "by": "Key of the hyperparameter that colours tell apart (slice: the first scientific one; distribution).",
     "trial": "Id of the trial (trial-curves).",
     "trials": "Ids of trials between commas (curves).",
     "best": "How many of the best trials (curves).",
@@ -33,7 +34,17 @@ _PARAMETERS = [
     {"name": name, "in": "query", "required": False, "description": text, "schema": {"type": "string"}}
     for name, text in OPTIONS.items()
 ]
-Kind = Literal["axis", "curves", "history", "trial-curves"]
+Kind = Literal[
+    "axis",
+    "best-steps",
+    "curves",
+    "distribution",
+    "history",
+    "isolation",
+    "parallel",
+    "slice",
+    "trial-curves",
+]
 
 
 class PlotlyFigure(Sent):
@@ -70,7 +81,14 @@ def figure(study_id: Id, kind: Kind, request: Request, engine: Database, _: Read
     "/data/{kind}",
     operation_id="get_data",
     response_model=Table,
-    responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},
+    responses={
+        200: {
+            "content": {
+                "text/csv": {"schema": {"type": "string"}},
+                export.PARQUET: {"schema": {"type": "string", "format": "binary"}},
+            }
+        }
+    },
     openapi_extra={"parameters": _PARAMETERS},
 )
 def table(
@@ -79,13 +97,17 @@ def table(
     request: Request,
     engine: Database,
     _: Reader,
-    format_: Annotated[Literal["json", "csv"] | None, Query(alias="format")] = None,
+    format_: Annotated[Literal["json", "csv", "parquet"] | None, Query(alias="format")] = None,
 ) -> Table | Response:
-    """The numbers behind a figure, as JSON or as CSV (`format=csv`, or Accept: text/csv)."""
+    """The numbers behind a figure as JSON, as CSV (`format=csv`, or Accept: text/csv) or as Parquet
+    (`format=parquet`, where the server has pyarrow)."""
     options = {name: text for name, text in request.query_params.items() if name != "format"}
     columns = figures.table(engine, study_id=study_id, kind=kind, options=options)
     if format_ == "csv" or (format_ is None and request.headers.get("accept", "").startswith("text/csv")):
         return Response(export.table_csv(columns), media_type="text/csv")
+    if format_ == "parquet":
+        headers = {"Content-Disposition": f'attachment; filename="study-{study_id}-{kind}.parquet"'}
+        return Response(export.table_parquet(columns), media_type=export.PARQUET, headers=headers)
     return Table(columns={name: list(column) for name, column in columns.items()})
 
 
