@@ -14,7 +14,8 @@ from tunebook_server.services import export, figures
 router = APIRouter(prefix="/studies/{study_id}", tags=["figures"], route_class=Route)
 
 OPTIONS = {
-    "parameter": "Key of the hyperparameter (axis), or of the scientific one (interaction).",
+    "parameter": "Key of the hyperparameter (axis, slice), of the scientific one (isolation, interaction).",
+    "by": "Key of the hyperparameter that colours tell apart (slice, distribution).",
     "trial": "Id of the trial (trial-curves, gradient-norm, gradient-norm-histogram).",
     "trials": "Ids of trials between commas (curves).",
     "best": "How many of the best trials (curves).",
@@ -37,13 +38,18 @@ _PARAMETERS = [
 Kind = Literal[
     "axis",
     "best-of-k",
+    "best-steps",
     "contour",
     "curves",
+    "distribution",
     "gradient-norm",
     "gradient-norm-histogram",
     "history",
     "importance",
     "interaction",
+    "isolation",
+    "parallel",
+    "slice",
     "timeline",
     "trial-curves",
 ]
@@ -83,7 +89,14 @@ def figure(study_id: Id, kind: Kind, request: Request, engine: Database, _: Read
     "/data/{kind}",
     operation_id="get_data",
     response_model=Table,
-    responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},
+    responses={
+        200: {
+            "content": {
+                "text/csv": {"schema": {"type": "string"}},
+                export.PARQUET: {"schema": {"type": "string", "format": "binary"}},
+            }
+        }
+    },
     openapi_extra={"parameters": _PARAMETERS},
 )
 def table(
@@ -92,13 +105,17 @@ def table(
     request: Request,
     engine: Database,
     _: Reader,
-    format_: Annotated[Literal["json", "csv"] | None, Query(alias="format")] = None,
+    format_: Annotated[Literal["json", "csv", "parquet"] | None, Query(alias="format")] = None,
 ) -> Table | Response:
-    """The numbers behind a figure, as JSON or as CSV (`format=csv`, or Accept: text/csv)."""
+    """The numbers behind a figure as JSON, as CSV (`format=csv`, or Accept: text/csv) or as Parquet
+    (`format=parquet`, where the server has pyarrow)."""
     options = {name: text for name, text in request.query_params.items() if name != "format"}
     columns = figures.table(engine, study_id=study_id, kind=kind, options=options)
     if format_ == "csv" or (format_ is None and request.headers.get("accept", "").startswith("text/csv")):
         return Response(export.table_csv(columns), media_type="text/csv")
+    if format_ == "parquet":
+        headers = {"Content-Disposition": f'attachment; filename="study-{study_id}-{kind}.parquet"'}
+        return Response(export.table_parquet(columns), media_type=export.PARQUET, headers=headers)
     return Table(columns={name: list(column) for name, column in columns.items()})
 
 

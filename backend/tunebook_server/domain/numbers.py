@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from tunebook_server.domain.errors import Invalid
 
 _BY_NAME = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+WORDS = frozenset(_BY_NAME)
 
 
 def encode(number: float) -> float | str:

@@ -77,20 +77,24 @@ def compute(
 
 
 def draw(plot: AxisPlot) -> Figure:
-    shown, scale = plot.marks, plot.scale
-    layout = theme.layout(
-        legend=theme.MARKS_LEGEND,
-        xaxis=_axis(plot),
-        **marks.axes(shown, plot.objective),
-        shapes=_edges(scale),
-    )
-    layout["yaxis"]["hoverformat"] = ".6~g"
-    layout["margin"]["b"] += theme.TITLE_LINE_PIXELS * layout["xaxis"]["title"]["text"].count("<br>")
+    shown, scale, layout = plot.marks, plot.scale, layout_of(plot)
     if shown.trials < NEEDED_TRIALS:
         return marks.wanted(layout, shown.trials, NEEDED_TRIALS)
     name = labels.key_words(scale.key)[0]
     text = _texts(scale, shown) if scale.jitter else None
     return Figure(marks.traces(shown, name, plot.objective, text), layout, marks.notes(shown))
+
+
+def layout_of(plot: AxisPlot) -> dict[str, Any]:
+    layout = theme.layout(
+        legend=theme.MARKS_LEGEND,
+        xaxis=span(plot.scale, plot.seen, plot.marks.trials),
+        **marks.axes(plot.marks, plot.objective),
+        shapes=edges(plot.scale),
+    )
+    layout["yaxis"]["hoverformat"] = ".6~g"
+    layout["margin"]["b"] += theme.TITLE_LINE_PIXELS * layout["xaxis"]["title"]["text"].count("<br>")
+    return layout
 
 
 def title(scale: Scale, trials: int) -> str:
@@ -101,9 +105,9 @@ def title(scale: Scale, trials: int) -> str:
     return f"{shown}<br>{line}" if conditions else f"{shown} · {line}"
 
 
-def _axis(plot: AxisPlot) -> dict[str, Any]:
-    scale = plot.scale
-    axis = theme.axis(title(scale, plot.marks.trials))
+def span(scale: Scale, seen: tuple[float, float] | None, trials: int) -> dict[str, Any]:
+    """The axis of a hyperparameter, over its range and all values `seen`."""
+    axis = theme.axis(title(scale, trials))
     if scale.kind == "choice":
         return {
             **axis,
@@ -113,15 +117,15 @@ def _axis(plot: AxisPlot) -> dict[str, Any]:
             "automargin": True,  # names of choices may turn to fit
         }
     low, high = scale.low, scale.high
-    if plot.seen:
-        low, high = min(low, plot.seen[0]), max(high, plot.seen[1])
+    if seen:
+        low, high = min(low, seen[0]), max(high, seen[1])
     if scale.kind == "log":
         low, high = float(np.log10(low)), float(np.log10(high))
     pad = max(0.04 * (high - low), scale.jitter * 1.3) or 1.0
     return {**axis, "type": scale.kind, "range": [low - pad, high + pad]}
 
 
-def _edges(scale: Scale) -> list[dict[str, Any]]:
+def edges(scale: Scale) -> list[dict[str, Any]]:
     """The search space's own borders, drawn as lines; choices have none."""
     if scale.kind == "choice":
         return []

@@ -14,10 +14,14 @@ def plain(text: str, *, limit: int = LABEL_LIMIT) -> str:
 
     A zero-width space breaks `%{` and `$`; entities stand for `& < >`. Control characters become spaces.
     """
-    short = text if len(text) <= limit else text[: limit - 1] + "…"
-    visible = "".join(letter if letter.isprintable() else " " for letter in short)
-    escaped = visible.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    escaped = short(text, limit=limit).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return escaped.replace("%{", "%\u200b{").replace("$", "$\u200b")
+
+
+def short(text: str, *, limit: int = LABEL_LIMIT) -> str:
+    """User text in a note, which pages show as text: cut, control characters as spaces, nothing escaped."""
+    cut = text if len(text) <= limit else text[: limit - 1] + "…"
+    return "".join(letter if letter.isprintable() else " " for letter in cut)
 
 
 def significant(value: float | None, digits: int = 4) -> str:

@@ -72,7 +72,7 @@ def place(
     infeasible = (columns.infeasible & here) | (divergent & clip)
     running = columns.running & here
     values = columns.objective[feasible]
-    log = _log(values, columns.objective[running], scale)
+    log = takes_log(np.concatenate([values, columns.objective[running]]), scale)
     top = _top(columns, feasible, objective)
     rest = feasible & ~top
     y = np.where(infeasible, np.nan, columns.objective)
@@ -158,6 +158,28 @@ def notes(marks: Marks) -> tuple[str, ...]:
     return tuple(sentences)
 
 
+def takes_log(values: NDArray[np.float64], scale: str = "auto") -> bool:
+    """Whether an objective axis is logarithmic: auto says so of positive values of which 90 % span a factor
+    of 20."""
+    if scale == "linear" or not len(values) or values.min() <= 0:
+        return False
+    if scale == "log":
+        return True
+    low, high = np.quantile(values, [0.05, 0.95])
+    return bool(high > 20 * low)
+
+
+def padded(values: NDArray[np.float64], *, log: bool) -> tuple[float, float] | None:
+    """The range of an axis that shows all values, in powers of ten on a log axis; None without any."""
+    if not len(values):
+        return None
+    low, high = float(values.min()), float(values.max())
+    if log:
+        low, high = float(np.log10(low)), float(np.log10(high))
+    pad = 0.06 * (high - low) or 0.05 * abs(high) or 1.0
+    return low - pad, high + pad
+
+
 def wanted(layout: dict[str, Any], have: int, need: int, noun: str = "finished trial") -> Figure:
     """An empty figure that says how many more are wanted."""
     note = {
@@ -205,27 +227,10 @@ def _thin(
     return chosen
 
 
-def _log(values: NDArray[np.float64], running: NDArray[np.float64], scale: str) -> bool:
-    every = np.concatenate([values, running])
-    if scale == "linear" or not len(every) or every.min() <= 0:
-        return False
-    if scale == "log":
-        return True
-    low, high = np.quantile(every, [0.05, 0.95])
-    return bool(high > 20 * low)
-
-
 def _limits(
     feasible: NDArray[np.float64], running: NDArray[np.float64], objective: Objective, *, log: bool
 ) -> tuple[float, float] | None:
     """Around the feasible values, and the running ones as far as those have not diverged."""
     worst = divergence_limit(objective.sign * feasible)
     near = running if worst is None else running[objective.sign * running <= worst]
-    values = np.concatenate([feasible, near])
-    if not len(values):
-        return None
-    low, high = float(values.min()), float(values.max())
-    if log:
-        low, high = float(np.log10(low)), float(np.log10(high))
-    pad = 0.06 * (high - low) or 0.05 * abs(high) or 1.0
-    return low - pad, high + pad
+    return padded(np.concatenate([feasible, near]), log=log)

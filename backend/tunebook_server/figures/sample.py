@@ -25,6 +25,14 @@ def thin(
     return mask
 
 
+def some(ids: NDArray[np.int64], *, keep: int) -> NDArray[np.bool_]:
+    """A mask of at most `keep` of them, each as likely as another; new ids do not reshuffle the others."""
+    mask = np.ones(len(ids), dtype=bool)
+    if len(ids) > keep:
+        mask[np.argpartition(_uniform(ids), keep)[keep:]] = False
+    return mask
+
+
 def _cells(values: NDArray[np.float64]) -> NDArray[np.int64]:
     low, high = float(values.min()), float(values.max())
     if high <= low:

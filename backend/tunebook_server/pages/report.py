@@ -62,6 +62,11 @@ def _figures(engine: Engine, study: Study) -> list[Drawn]:
         name, conditions = key_words(key)
         title = f"{name} ({', '.join(conditions)})" if conditions else name
         drawn.append(_drawn(engine, study, title, "axis", {"parameter": key}))
+    for key in map(study.space.key, study.space.varied):
+        if study.space.parameter(key).role == "scientific":
+            title = f"Best of each {key_words(key)[0]}"
+            drawn.append(_drawn(engine, study, title, "isolation", {"parameter": key}))
+    drawn.append(_drawn(engine, study, "Best of k trials", "best-of-k", {}))
     drawn.append(_drawn(engine, study, "Training curves of the best", "curves", {"smooth": "8"}))
     drawn.append(_drawn(engine, study, "Optimisation history", "history", {}))
     return drawn

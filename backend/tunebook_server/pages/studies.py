@@ -33,6 +33,7 @@ ROWS = 50
 STATES = ("completed", "stopped", "infeasible", "failed", "running", "claimed", "queued")
 COLUMNS_MOST = 16  # of hyperparameters in the table; the others stand on the trial's page
 FAMILIES_MOST = 6
+ISOLATIONS_MOST = 3
 Id = Annotated[int, Path(ge=1, lt=2**63)]
 Word = Annotated[str, Query(max_length=300)]
 Cursor = Annotated[str, Query(max_length=2_000)]
@@ -133,6 +134,12 @@ def study(
         ],
         curves=_figure(found, "curves", family=family, smooth=smooth, y=values),
         history=_figure(found, "history", clip=clip, y=y),
+        isolations=[
+            (key_words(key)[0], _figure(found, "isolation", parameter=key, clip=clip, y=y), key)
+            for key in map(found.space.key, found.space.varied)
+            if found.space.parameter(key).role == "scientific"
+        ][:ISOLATIONS_MOST],
+        best_of_k=_figure(found, "best-of-k", y=y),
     )
 
 

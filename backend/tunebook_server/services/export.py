@@ -1,4 +1,5 @@
-"""A study's trials for other programs: CSV for spreadsheets, JSON Lines for code. Memory stays bounded."""
+"""A study's trials for other programs: CSV for spreadsheets, JSON Lines for code, tables of figures as
+Parquet. Memory stays bounded."""
 
 import csv
 import io
@@ -6,9 +7,10 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from tunebook_server.domain import numbers
-from tunebook_server.domain.errors import NotFound
+from tunebook_server.domain.errors import Invalid, NotFound
 from tunebook_server.domain.search_space import SearchSpace
 from tunebook_server.services.curves import visible_last_values
 from tunebook_server.storage import curves, export, studies
@@ -16,6 +18,7 @@ from tunebook_server.storage.engine import Engine, transaction
 from tunebook_server.storage.export import ExportedTrial
 
 PORTION_TRIALS = 1_000
+PARQUET = "application/vnd.apache.parquet"
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")  # OWASP, "CSV Injection"
 
 Cell = float | int | str | bool | datetime | None
@@ -79,6 +82,36 @@ def _json(engine: Engine, study_id: int) -> Iterator[bytes]:
 def table_csv(columns: Mapping[str, Sequence[Cell]]) -> bytes:
     """Columns of equal length, with their names in the first row."""
     return _lines([list(columns), *zip(*columns.values(), strict=True)])
+
+
+def table_parquet(columns: Mapping[str, Sequence[float | int | str | bool | None]]) -> bytes:
+    """A Parquet file of columns of equal length; words for NaN and the infinities become numbers again.
+
+    Raises Invalid where pyarrow, the extra `parquet`, is not installed.
+    """
+    try:
+        import pyarrow as pa
+        from pyarrow import parquet
+    except ImportError:
+        remedy = "Install it with pip install 'tunebook[parquet]', or ask for format=csv."
+        raise Invalid(
+            "this server cannot write Parquet: pyarrow is missing", field="format", remedy=remedy
+        ) from None
+    table = pa.table({name: pa.array(_alike(column)) for name, column in columns.items()})
+    content = io.BytesIO()
+    parquet.write_table(table, content)
+    return content.getvalue()
+
+
+def _alike(column: Sequence[float | int | str | bool | None]) -> list[Any]:
+    """The column in one type: whole numbers, numbers, true and false, or else text."""
+    kinds = {type(cell) for cell in column if cell is not None}
+    if kinds in ({int}, {bool}):
+        return list(column)
+    words = {cell for cell in column if isinstance(cell, str)}
+    if kinds and kinds <= {int, float, str} and kinds != {str} and words <= numbers.WORDS:
+        return [None if cell is None else numbers.decode(cell) for cell in column]
+    return [cell if cell is None or isinstance(cell, str) else str(cell) for cell in column]
 
 
 def _head(engine: Engine, study_id: int) -> _Head:

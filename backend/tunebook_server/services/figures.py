@@ -7,14 +7,26 @@ from tunebook_server.domain.errors import NotFound
 from tunebook_server.domain.search_space import SearchSpace
 from tunebook_server.domain.trial import Configuration
 from tunebook_server.figures import preview
-from tunebook_server.services import curve_figures, insight_figures, studies, trial_columns, trial_figures
+from tunebook_server.services import (
+    comparison_figures,
+    curve_figures,
+    insight_figures,
+    studies,
+    trial_columns,
+    trial_figures,
+)
 from tunebook_server.services.drawn import once
 from tunebook_server.services.figure_kinds import Asked, Kind, Table
 from tunebook_server.services.figure_options import Options
 from tunebook_server.storage.engine import Engine
 
 TABLE_ROWS = 10_000
-KINDS: Mapping[str, Kind] = {**trial_figures.KINDS, **curve_figures.KINDS, **insight_figures.KINDS}
+KINDS: Mapping[str, Kind] = {
+    **trial_figures.KINDS,
+    **curve_figures.KINDS,
+    **comparison_figures.KINDS,
+    **insight_figures.KINDS,
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,181 @@
+"""Figures that compare: scientific values, trials along all hyperparameters, ends of training."""
+
+from collections.abc import Mapping
+
+from tunebook_server.domain import isolation as domain
+from tunebook_server.domain.errors import Invalid
+from tunebook_server.domain.search_space import Float, Integer, Searched
+from tunebook_server.figures import (
+    axis,
+    best_steps,
+    distribution,
+    isolation,
+    parallel,
+    slice_by_value,
+    value_names,
+)
+from tunebook_server.figures.axis import Scale
+from tunebook_server.figures.figure import Figure
+from tunebook_server.services.figure_kinds import (
+    OBJECTIVE_SCALES,
+    Asked,
+    Column,
+    Kind,
+    Table,
+    cells,
+    named,
+    trial_table,
+)
+
+
+def _isolation(asked: Asked) -> Figure:
+    parameter, scale = _varied(asked, "parameter", _first_scientific(asked, "parameter"))
+    plot = isolation.compute(
+        asked.snapshot.columns,
+        parameter,
+        scale,
+        asked.study.objective,
+        clip=asked.options.switch("clip", True),
+        objective_scale=asked.options.word("y", OBJECTIVE_SCALES, "auto"),
+    )
+    return isolation.draw(plot)
+
+
+def _isolation_table(asked: Asked, limit: int) -> Table:
+    """A row a value; the interval in the objective's own direction, null where there is no feasible trial."""
+    parameter, scale = _varied(asked, "parameter", _first_scientific(asked, "parameter"))
+    columns, objective = asked.snapshot.columns, asked.study.objective
+    found = domain.isolate(columns, parameter, scale.key, objective)
+    values = found.values[:limit]
+    ends = [sorted((objective.sign * each.low, objective.sign * each.high)) for each in values]
+    best = [each.best for each in values]
+    return {
+        "value": [value_names.name(scale, each.first, each.last) for each in values],
+        "trials": [each.trials for each in values],
+        "infeasible": [each.infeasible for each in values],
+        "best": [None if place is None else float(columns.objective[place]) for place in best],
+        "low": [None if place is None else low for place, (low, _) in zip(best, ends, strict=True)],
+        "high": [None if place is None else high for place, (_, high) in zip(best, ends, strict=True)],
+        "trial_id": [None if place is None else int(columns.ids[place]) for place in best],
+        "number": [None if place is None else int(columns.numbers[place]) for place in best],
+        "wins": [place == found.winner for place in range(len(values))],
+    }
+
+
+def _slice(asked: Asked) -> Figure:
+    parameter, scale = _varied(asked, "parameter", asked.options.text("parameter"))
+    if not isinstance(parameter, Float | Integer):
+        raise Invalid(
+            f"{scale.key[:200]} is not numeric", field="parameter", remedy="Name a numeric hyperparameter."
+        )
+    by, by_scale = _varied(asked, "by", _first_scientific(asked, "by"))
+    first, last = asked.options.range()
+    plot = slice_by_value.compute(
+        asked.snapshot.columns,
+        scale,
+        asked.study.objective,
+        by=by,
+        by_scale=by_scale,
+        clip=asked.options.switch("clip", True),
+        objective_scale=asked.options.word("y", OBJECTIVE_SCALES, "auto"),
+        first=first,
+        last=last,
+    )
+    return slice_by_value.draw(plot)
+
+
+def _slice_table(asked: Asked, limit: int) -> Table:
+    _, scale = _varied(asked, "parameter", asked.options.text("parameter"))
+    _, by_scale = _varied(asked, "by", _first_scientific(asked, "by"))
+    return _with_values(asked, limit, [scale, by_scale])
+
+
+def _best_steps(asked: Asked) -> Figure:
+    return best_steps.draw(best_steps.compute(asked.snapshot.columns, asked.study.objective))
+
+
+def _best_steps_table(asked: Asked, limit: int) -> Table:
+    columns = asked.snapshot.columns
+    return {
+        **trial_table(asked, limit),
+        "best_step": cells(columns.best_step[:limit]),
+        "last_step": cells(columns.last_step[:limit]),
+        "share": cells(best_steps.shares(columns)[:limit]),
+    }
+
+
+def _distribution(asked: Asked) -> Figure:
+    by, by_scale = _varied(asked, "by", asked.options.text("by")) if "by" in asked.options else (None, None)
+    plot = distribution.compute(
+        asked.snapshot.columns,
+        asked.study.objective,
+        by=by,
+        by_scale=by_scale,
+        clip=asked.options.switch("clip", True),
+        objective_scale=asked.options.word("y", OBJECTIVE_SCALES, "auto"),
+    )
+    return distribution.draw(plot)
+
+
+def _distribution_table(asked: Asked, limit: int) -> Table:
+    scales = [_varied(asked, "by", asked.options.text("by"))[1]] if "by" in asked.options else []
+    return _with_values(asked, limit, scales)
+
+
+def _parallel(asked: Asked) -> Figure:
+    plot = parallel.compute(
+        asked.snapshot.columns,
+        asked.study.space,
+        asked.study.objective,
+        clip=asked.options.switch("clip", True),
+        objective_scale=asked.options.word("y", OBJECTIVE_SCALES, "auto"),
+    )
+    return parallel.draw(plot)
+
+
+def _parallel_table(asked: Asked, limit: int) -> Table:
+    space = asked.study.space
+    return _with_values(asked, limit, [axis.scale_of(space.key(each), each) for each in space.varied])
+
+
+def _with_values(asked: Asked, limit: int, scales: list[Scale]) -> Table:
+    """A row a trial; a hyperparameter that is called like a column of the trial is `parameters.NAME`."""
+    table = trial_table(asked, limit)
+    taken = set(table)
+    for scale in scales:
+        values = asked.snapshot.columns.values[scale.key][:limit]
+        column: Column = named(scale.names, values) if scale.names else cells(values)
+        table[f"parameters.{scale.key}" if scale.key in taken else scale.key] = column
+    return table
+
+
+def _first_scientific(asked: Asked, option: str) -> str:
+    """The hyperparameter that the option names, or the first scientific one that varies."""
+    space = asked.study.space
+    found = [space.key(each) for each in space.varied if each.role == "scientific"]
+    if option not in asked.options and not found:
+        raise Invalid(
+            "no scientific hyperparameter varies in this study",
+            field=option,
+            remedy=f"Name a hyperparameter that varies: ?{option}=…",
+        )
+    return asked.options.text(option, found[0] if found else None)
+
+
+def _varied(asked: Asked, option: str, key: str) -> tuple[Searched, Scale]:
+    """Raises NotFound for a key that the space has not, Invalid naming the option for one that is fixed."""
+    parameter = asked.study.space.parameter(key)
+    if key not in asked.snapshot.columns.values or not isinstance(parameter, Searched):
+        raise Invalid(
+            f"{key[:200]} does not vary in this study", field=option, remedy="Name one that varies."
+        )
+    return parameter, axis.scale_of(key, parameter)
+
+
+KINDS: Mapping[str, Kind] = {
+    "isolation": Kind(_isolation, _isolation_table),
+    "slice": Kind(_slice, _slice_table),
+    "best-steps": Kind(_best_steps, _best_steps_table),
+    "distribution": Kind(_distribution, _distribution_table),
+    "parallel": Kind(_parallel, _parallel_table),
+}
