@@ -7,10 +7,11 @@ import pytest
 from playwright.sync_api import Page, expect
 from sqlalchemy import Engine
 
-from tests.browser.window import Site, Visit
+from tests.browser.window import UNFOLD, Site, Visit
 from tunebook_server.domain.study import StudyDesign
 from tunebook_server.services import (
     checkpoints,
+    findings,
     logs,
     metrics,
     projects,
@@ -125,6 +126,7 @@ def check(page: Page, site: Site) -> None:
 
 def test_stored_text_neither_runs_nor_calls_home(visit: Open, site: Site) -> None:
     project_id, study_id, trial_id = grow(site.engine)
+    findings.refresh(site.engine, study_id=study_id)
     made = visit()
     paths = (
         "/",
@@ -132,12 +134,14 @@ def test_stored_text_neither_runs_nor_calls_home(visit: Open, site: Site) -> Non
         f"/projects/{project_id}/studies/new?mode=toml&from={study_id}",
         f"/projects/{project_id}/studies/new?mode=form&from={study_id}",
         f"/studies/{study_id}",
+        f"/studies/{study_id}/plots",
         f"/studies/{study_id}?search={PAYLOADS[1]}&only.choice={PAYLOADS[2]}",
         f"/trials/{trial_id}",
         "/workers",
     )
     for path in paths:
         page = made.open(path)
+        page.evaluate(UNFOLD)
         for view in page.locator("figure-view[src]").all():
             view.scroll_into_view_if_needed()
             expect(view).to_have_attribute("data-state", "ready")

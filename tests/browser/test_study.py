@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.window import Site, Visit
-from tunebook_server.services import metrics, trials
+from tests.browser.window import UNFOLD, Site, Visit
+from tunebook_server.services import findings, metrics, trials
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 Open = Callable[..., Visit]
@@ -26,7 +26,9 @@ def traces(page: Page, figure: str) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("count", [0, 1, 48, 10_000])
 def test_every_figure_of_a_study_of_any_size_is_drawn(visit: Open, site: Site, count: int) -> None:
+    findings.refresh(site.engine, study_id=site.studies[count])
     page = visit().open(site.study(count))
+    page.evaluate(UNFOLD)
     for view in page.locator("figure-view").all():
         view.scroll_into_view_if_needed()
         expect(view).to_have_attribute("data-state", "ready")

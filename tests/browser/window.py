@@ -22,6 +22,9 @@ READY = """() => {
 }"""
 
 
+UNFOLD = "document.querySelectorAll('.finding details, .passed').forEach((each) => { each.open = true; })"
+
+
 @dataclass
 class Site:
     url: str

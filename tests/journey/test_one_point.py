@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 from sqlalchemy import text
 
 from tests.live import Live, until
@@ -60,8 +60,9 @@ def test_one_point(live: Live, database: Engine, browser: Browser, tmp_path: Pat
         )
         assert answer.ok, answer.text()
         page.goto(f"{live.url}/studies/{study_id}")
-        view = page.locator('figure-view[src*="/figures/curves"][data-state="ready"]').first
+        view = page.locator("#figure-curves")
         view.scroll_into_view_if_needed()
+        expect(view).to_have_attribute("data-state", "ready")
 
         # 8. Its answer was read in O(pixels), computed to a curve, and drawn to Plotly's JSON.
         [curve] = curves.read(database, trial_ids=[trial["id"]], metrics=["loss"], max_points=100)
