@@ -1,13 +1,12 @@
 """Findings and figures from a script, a notebook and CI, against a real server."""
 
 import json
-from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
 
 import tunebook
-from tests.client.test_cli import created_id, environment, run, small_study
+from tests.client.test_cli import environment, run
 from tests.live import Live
 
 __all__ = ["environment"]
@@ -69,10 +68,16 @@ def test_findings_and_figures_in_a_script(study: tunebook.Study, environment: di
         study.figure("nothing")
 
 
-def test_without_a_control_worker_the_check_ends_in_time(
-    live: Live, environment: dict[str, str], tmp_path: Path
+def test_a_study_without_trials_has_no_findings_and_the_check_ends_in_time(
+    live: Live, environment: dict[str, str]
 ) -> None:
-    study = created_id(run(["study", "create", small_study(tmp_path, name="never started")], environment))
-    live.api.patch(f"/studies/{study}", {"state": "paused"})
-    done = run(["study", "check", study, "--timeout", "0.1"], environment, status=3)
+    document = {
+        "project": "findings",
+        "name": "empty",
+        "objective": {"metric": "loss"},
+        "budget": {"trials": 1},
+    }
+    space = [{"name": "rate", "type": "float", "low": 0.0, "high": 1.0}]
+    made = tunebook.Client(live.url, live.api._token).create({**document, "space": space})
+    done = run(["study", "check", made.id, "--timeout", "0.1"], environment, status=3)
     assert "No findings of this state of the study after 0.1 s." in done.stderr
