@@ -1,14 +1,17 @@
 """Findings in the background: what is due, what is kept, and on which revision it rests."""
 
+import numpy as np
 import pytest
 from sqlalchemy import Engine, text
 
 from tests.scale import build
 from tests.services.making import ACTOR, make_study
+from tunebook_server.domain.changes import Choices
 from tunebook_server.domain.errors import NotFound
-from tunebook_server.domain.findings import CHECKLIST
+from tunebook_server.domain.findings import CHECKLIST, Finding, Proposal, Results, Verdict
 from tunebook_server.domain.findings.leading import best_of_each_value
-from tunebook_server.jobs.refresh import refreshing
+from tunebook_server.domain.study import Study
+from tunebook_server.jobs.refresh import refresh_findings, refreshing
 from tunebook_server.services import findings, results, studies
 
 
@@ -88,3 +91,50 @@ def test_curves_of_the_best_of_each_value_and_of_a_bounded_number(engine: Engine
         curve = found.objective_curve(int(found.columns.ids[place]))
         assert curve is not None
         assert len(curve) == 50
+
+
+def test_an_item_that_fails_says_so_and_keeps_no_other_from_being_seen(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_: object) -> list[Finding]:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(findings, "CHECKLIST", {**CHECKLIST, "boundary": fails})
+    study_id = build(engine, trials=60, points=20)
+    findings.refresh(engine, study_id=study_id)
+    kept = findings.get(engine, study_id=study_id)
+    assert kept is not None
+    assert [item["sentence"] for item in kept.items if item["item"] == "boundary"] == [findings.FAILED]
+    assert {item["item"] for item in kept.items} == set(CHECKLIST)
+
+
+def test_a_study_that_fails_keeps_no_other_from_its_turn(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    well, ill = (build(engine, trials=30, points=10, project=name) for name in ("well", "ill"))
+    read = results.read
+
+    def read_the_well(engine: Engine, study: Study) -> Results:
+        if study.id == ill:
+            raise ZeroDivisionError
+        return read(engine, study)
+
+    monkeypatch.setattr(results, "read", read_the_well)
+    assert findings.due(engine, limit=10)[0] == ill  # the newest is looked at first
+    refresh_findings(engine)
+    assert findings.get(engine, study_id=well) is not None
+    assert findings.get(engine, study_id=ill) is None
+
+
+def test_proposals_of_choices_and_numbers_of_arrays_are_the_same_the_next_time(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proposal = Proposal("Only two", (Choices("optimizer", ("sgd", "adam")),))
+    evidence = {"trials": np.int64(3), "share": np.float64(0.5)}
+    finding = Finding("boundary", Verdict.WARN, "It is so.", evidence, 3, proposal=proposal)  # type: ignore[arg-type]
+    monkeypatch.setattr(findings, "CHECKLIST", {"boundary": lambda _: [finding]})
+    study_id = build(engine, trials=10, points=10)
+    findings.refresh(engine, study_id=study_id)
+    before = studies.get(engine, study_id=study_id).revision
+    findings.refresh(engine, study_id=study_id)
+    assert studies.get(engine, study_id=study_id).revision == before

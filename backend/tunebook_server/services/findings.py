@@ -1,10 +1,12 @@
 """The checklist of a study: computed in the background as data arrives, kept with its revision."""
 
+import json
+import logging
 import time
 from collections.abc import Sequence
 from typing import Any
 
-from tunebook_server.domain.findings import check
+from tunebook_server.domain.findings import CHECKLIST, Finding, Results, Verdict
 from tunebook_server.domain.findings.document import document
 from tunebook_server.domain.study import Study
 from tunebook_server.services import results, studies
@@ -14,7 +16,10 @@ from tunebook_server.storage.engine import Engine, transaction
 from tunebook_server.storage.findings import Kept
 
 PAUSE_SECONDS = 5.0
+FAILED = "This item could not be computed; the log of the control worker says why."
 PAUSE_PER_CPU = 20.0  # findings take at most a twentieth of a core
+
+_log = logging.getLogger(__name__)
 
 
 def get(engine: Engine, *, study_id: int) -> Kept | None:
@@ -34,8 +39,28 @@ def refresh(engine: Engine, *, study_id: int) -> None:
     """Computes the findings of a study as it is now; where they say something new, its revision rises."""
     study = studies.get(engine, study_id=study_id)
     started = time.thread_time()
-    items = [document(finding) for finding in check(results.read(engine, study))]
+    items = _plain([document(finding) for finding in _checked(results.read(engine, study))])
     _keep(engine, study, items, time.thread_time() - started)
+
+
+def _checked(found: Results) -> list[Finding]:
+    """Item after item: one that fails says so, and keeps no other from being seen."""
+    checked: list[Finding] = []
+    for name, check in CHECKLIST.items():
+        try:
+            checked += check(found)
+        except Exception:
+            _log.exception("the item %s of the checklist failed", name)
+            checked.append(Finding(name, Verdict.NOT_ENOUGH_DATA, FAILED, {}, len(found.columns)))
+    return checked
+
+
+def _plain(items: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """As JSON gives it back, so that what is kept and what is new can be compared."""
+    plain: list[dict[str, Any]] = json.loads(
+        json.dumps(items, allow_nan=False, default=lambda number: number.item())
+    )
+    return plain
 
 
 def _keep(engine: Engine, study: Study, items: Sequence[dict[str, Any]], cpu_seconds: float) -> None:
