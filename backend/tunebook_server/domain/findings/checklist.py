@@ -39,8 +39,3 @@ ITEMS = (
     input_bound,
 )
 CHECKLIST: Mapping[str, Callable[[Results], list[Finding]]] = {item.ITEM: item.check for item in ITEMS}
-
-
-def check(results: Results) -> list[Finding]:
-    """Every finding of a study, item after item."""
-    return [finding for item in CHECKLIST.values() for finding in item(results)]
