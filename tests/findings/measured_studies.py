@@ -80,5 +80,13 @@ def hostile(metrics: list[str], values: NDArray[np.float64]) -> Results:
     return with_curves(made, {number: {metric: points(values) for metric in metrics} for number in range(12)})
 
 
+def hostile_of(metrics: list[str]) -> dict[str, Callable[[float, int], Results]]:
+    """Every hostile series as a study of a noise level and a seed, neither of which changes it."""
+    return {
+        f"{metrics[0]}, {name}": lambda _, __, values=values: hostile(metrics, values)  # type: ignore[misc]
+        for name, values in HOSTILE.items()
+    }
+
+
 def evaluated(shape: Shape, **options: object) -> Results:
     return logged({LOSS.metric: shape}, **options)  # type: ignore[arg-type]

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from tunebook_server.domain.chunk import Points
+from tunebook_server.domain.families import split
 from tunebook_server.domain.findings import Results
 from tunebook_server.domain.findings.finding import Finding, Verdict
 from tunebook_server.domain.objective import Objective
@@ -88,8 +89,14 @@ def permuted(results: Results, seed: int = 0) -> Results:
 
 def rescaled(results: Results, factor: float, offset: float) -> Results:
     """The objective, and every curve of its family, in another unit."""
+    family = split(results.objective.metric)[1]
     curves = {
-        trial: {name: Points(points.steps, factor * points.values + offset) for name, points in found.items()}
+        trial: {
+            name: Points(points.steps, factor * points.values + offset)
+            if split(name)[1] == family
+            else points
+            for name, points in found.items()
+        }
         for trial, found in results.curves.items()
     }
     columns = replace(results.columns, objective=factor * results.columns.objective + offset)
@@ -104,7 +111,7 @@ def rescaled(results: Results, factor: float, offset: float) -> Results:
 
 def flipped(results: Results) -> Results:
     """Maximised instead of minimised: every value, and the direction, with the other sign."""
-    turned = replace(rescaled(results, -1.0, 0.0), objective=Objective(results.objective.metric, "maximize"))
+    turned = replace(rescaled(results, -1.0, 0.0), objective=replace(results.objective, direction="maximize"))
     deviation = results.retrain_deviation
     return replace(turned, retrain_deviation=deviation)
 

@@ -4,19 +4,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.findings.measured_studies import HOSTILE, SPACE, Shape, hostile, logged
-from tests.findings.studies import SEEDS, flipped, only, permuted, verdicts
-from tunebook_server.domain.findings import Results, Verdict
+from tests.findings.labels.gradient_norm import norms, with_clip
+from tests.findings.measured_studies import SPACE, Shape, logged
+from tests.findings.studies import only
+from tunebook_server.domain.findings import Verdict
 from tunebook_server.domain.findings.gradient_norm import check
-
-SPREADS = (0.1, 0.3, 1.0)  # of the logarithm of a norm whose median is 1
-
-
-def norms(spread: float) -> Shape:
-    def values(done: NDArray[np.float64], random: np.random.Generator) -> NDArray[np.float64]:
-        return np.asarray(np.exp(spread * random.standard_normal(len(done))))
-
-    return values
 
 
 def after_clipping(threshold: float) -> Shape:
@@ -24,34 +16,6 @@ def after_clipping(threshold: float) -> Shape:
         return np.minimum(norms(0.3)(done, random), threshold)
 
     return values
-
-
-def clipped_at(quantile_deviations: float) -> list[Results]:
-    """The threshold so many deviations above the median of the logarithm."""
-    return [
-        logged({"grad/norm": norms(spread)}, seed=seed, space=with_clip(np.exp(spread * quantile_deviations)))
-        for spread in SPREADS
-        for seed in SEEDS
-    ]
-
-
-def with_clip(threshold: object, name: str = "clip_norm") -> list[dict[str, object]]:
-    return [*SPACE, {"name": name, "type": "fixed", "value": threshold}]
-
-
-def test_a_threshold_that_clips_most_steps_is_noticed() -> None:
-    found = [only(check(results)) for results in clipped_at(-0.5)]  # 69 % of the steps
-    assert np.mean([finding.verdict == Verdict.WARN for finding in found]) >= 0.95
-    assert "lower the learning rate instead" in found[0].sentence
-
-
-def test_one_that_clips_seldom_is_no_alarm() -> None:
-    found = [only(check(results)) for results in clipped_at(1.3)]  # 10 % of the steps
-    assert np.mean([finding.verdict != Verdict.PASS for finding in found]) <= 0.05
-
-
-def test_a_borderline_one_gets_a_verdict_either_way() -> None:
-    assert {only(check(results)).verdict for results in clipped_at(0.0)} == {Verdict.PASS, Verdict.WARN}
 
 
 def test_norms_logged_after_clipping_lie_at_the_threshold() -> None:
@@ -97,19 +61,3 @@ def test_few_points_say_how_many_more_are_needed() -> None:
     assert finding.verdict == Verdict.NOT_ENOUGH_DATA
     assert finding.sentence == "5 more gradient norms needed (15 of 20)."
     assert "grad/norm" in only(check(logged({"train/loss": norms(0.3)}))).sentence
-
-
-@pytest.mark.parametrize("deviations", [-0.5, 1.3])
-def test_what_changes_no_verdict(deviations: float) -> None:
-    for results in clipped_at(deviations)[::7]:
-        before = verdicts(check(results))
-        assert verdicts(check(permuted(results))) == before
-        turned = flipped(results)  # the objective alone: a norm has no sign
-        other = Results(turned.objective, turned.space, turned.budget, turned.columns, results.curves)
-        assert verdicts(check(other)) == before
-
-
-@pytest.mark.parametrize("values", HOSTILE.values(), ids=HOSTILE)
-def test_hostile_curves_raise_no_alarm(values: NDArray[np.float64]) -> None:
-    finding = only(check(hostile(["grad/norm"], values)))
-    assert finding.verdict in (Verdict.PASS, Verdict.NOT_ENOUGH_DATA)

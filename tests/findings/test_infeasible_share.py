@@ -1,117 +1,21 @@
 """Labelled studies whose infeasible trials lie beyond a value, with a choice, or anywhere."""
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from tests.findings.labels.infeasible_share import SPACE, above, anywhere, made
 from tests.findings.studies import (
-    NOISE,
     SEEDS,
-    Rule,
-    flipped,
-    in_other_log_units,
     only,
-    permuted,
-    rescaled,
     study,
-    verdicts,
 )
-from tunebook_server.domain.changes import Choices, Fix, Range
+from tunebook_server.domain.changes import Range
 from tunebook_server.domain.findings import Results, Verdict
 from tunebook_server.domain.findings.infeasible_share import check
 from tunebook_server.domain.findings.separation import separation
 from tunebook_server.domain.trial import Configuration
-
-SPACE: list[dict[str, object]] = [
-    {"name": "optimizer", "type": "categorical", "choices": ["adam", "nesterov", "<b>lamb</b>"]},
-    {"name": "learning_rate", "type": "float", "low": 1e-4, "high": 1.0, "scale": "log"},
-    {"name": "layers", "type": "integer", "low": 1, "high": 12},
-    {"name": "norm", "type": "boolean"},
-    {"name": "dropout", "type": "float", "low": 0.0, "high": 0.8},
-]
-Ill = Callable[[Configuration, np.random.Generator], bool]
-BUG = "looks like a bug"
-
-
-def made(ill: Ill, noise: float) -> Rule:
-    def loss(configuration: Configuration, random: np.random.Generator) -> float | None:
-        if ill(configuration, random):
-            return None
-        miss = (np.log10(float(configuration["learning_rate"])) + 2) / 4
-        return float(miss**2 + noise * random.standard_normal())
-
-    return loss
-
-
-def labelled(ill: Ill, trials: int = 60) -> list[Results]:
-    """Other outcomes at every noise level, where they are drawn."""
-    return [
-        study(SPACE, made(ill, noise), trials=trials, seed=seed + 100 * place)
-        for place, noise in enumerate(NOISE)
-        for seed in SEEDS
-    ]
-
-
-def above(rate: float, share: float = 1.0) -> Ill:
-    return lambda c, random: float(c["learning_rate"]) > rate and random.random() < share
-
-
-def anywhere(share: float) -> Ill:
-    return lambda _, random: random.random() < share
-
-
-@pytest.mark.parametrize("reliably", [1.0, 0.8])
-def test_a_rate_above_which_trials_diverge_is_found(reliably: float) -> None:
-    found = [only(check(results)) for results in labelled(above(0.1, reliably))]
-    right = [
-        finding.verdict == Verdict.WARN
-        and finding.evidence.get("best_cut") == "learning_rate"
-        and finding.evidence["side"] == "above"
-        and 0.04 <= float(finding.evidence["value"] or 0) <= 0.3
-        and BUG not in finding.sentence
-        for finding in found
-    ]
-    assert np.mean(right) >= 0.95
-
-
-def test_a_choice_that_cannot_run_is_found_and_dropped() -> None:
-    found = [only(check(results)) for results in labelled(lambda c, _: c["optimizer"] == "<b>lamb</b>")]
-    drop = (Choices("optimizer", ("adam", "nesterov")),)
-    assert np.mean([each.proposal is not None and each.proposal.changes == drop for each in found]) >= 0.95
-    found = [only(check(results)) for results in labelled(lambda c, _: c["norm"] is False)]
-    hold = (Fix("norm", True),)
-    assert np.mean([each.proposal is not None and each.proposal.changes == hold for each in found]) >= 0.95
-
-
-def test_two_hyperparameters_that_are_to_blame_together_are_no_bug() -> None:
-    def ill(configuration: Configuration, _: np.random.Generator) -> bool:
-        return bool(np.log10(float(configuration["learning_rate"])) + int(configuration["layers"]) / 4 > 0.3)
-
-    found = [only(check(results)) for results in labelled(ill)]
-    blamed = [finding.evidence.get("best_cut") in ("learning_rate", "layers") for finding in found]
-    assert (
-        np.mean([BUG not in each.sentence and right for each, right in zip(found, blamed, strict=True)])
-        >= 0.95
-    )
-
-
-def test_few_infeasible_trials_are_no_alarm() -> None:
-    found = [only(check(results)) for results in labelled(anywhere(0.04))]
-    assert np.mean([finding.verdict != Verdict.PASS for finding in found]) <= 0.05
-
-
-@pytest.mark.parametrize(("share", "verdict"), [(0.3, Verdict.WARN), (0.75, Verdict.FAIL)])
-def test_infeasible_trials_anywhere_are_called_a_bug(share: float, verdict: Verdict) -> None:
-    found = [only(check(results)) for results in labelled(anywhere(share))]
-    assert np.mean([each.verdict == verdict and BUG in each.sentence for each in found]) >= 0.95
-    assert all(each.proposal is None for each in found if BUG in each.sentence)
-
-
-def test_a_borderline_share_gets_a_verdict_either_way() -> None:
-    found = {only(check(results)).verdict for results in labelled(anywhere(0.1))}
-    assert found <= {Verdict.PASS, Verdict.WARN}
 
 
 @pytest.mark.parametrize(("trials", "words"), [(0, "10 more"), (9, "1 more")])
@@ -190,36 +94,6 @@ def test_chance_separates_at_its_level() -> None:
     for level, most in ((0.01, 0.04), (0.1, 0.19), (0.5, 0.64)):  # three standard deviations
         assert np.mean(chances <= level) <= most
     assert np.mean(chances > 0.5) >= 0.35
-
-
-@pytest.mark.parametrize("ill", [above(0.1), anywhere(0.04), anywhere(0.3), anywhere(0.75)])
-def test_what_changes_no_verdict(ill: Ill) -> None:
-    for results in labelled(ill)[::7]:
-        before = verdicts(check(results))
-        assert verdicts(check(permuted(results))) == before
-        assert verdicts(check(rescaled(results, 250.0, -3.0))) == before
-        assert verdicts(check(flipped(results))) == before
-        moved = in_other_log_units(results, "learning_rate", 1_000.0)
-        assert verdicts(check(moved)) == before
-        cut, moved_cut = (only(check(each)).evidence.get("value") for each in (results, moved))
-        if isinstance(cut, float) and only(check(results)).evidence["best_cut"] == "learning_rate":
-            assert moved_cut == pytest.approx(1_000 * cut)
-
-
-@pytest.mark.parametrize("loss", [None, 0.5, 1e300])
-def test_hostile_studies_raise_nothing(loss: float | None) -> None:
-    for finding in check(study(SPACE, lambda *_: loss)):
-        assert finding.verdict in Verdict
-        assert finding.verdict == Verdict.FAIL or loss is not None
-
-
-def test_hostile_values_raise_nothing() -> None:
-    results = study(SPACE, made(anywhere(0.3), 0.01))
-    for place, value in enumerate([np.inf, -np.inf, np.nan, 0.0, -1.0, 1e308, -1e308]):
-        for key in ("learning_rate", "layers", "dropout"):
-            results.columns.values[key][place::7] = value
-    results.columns.values["optimizer"][:] = np.nan
-    assert only(check(results)).verdict == Verdict.WARN
 
 
 def test_a_study_may_ask_for_fewer_trials() -> None:

@@ -1,64 +1,51 @@
 """Late evaluations that scatter by more, or by less, than the values that are compared differ."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from tests.findings.curve_studies import (
-    PLAIN_SPACE,
     STEPS,
-    Drawn,
-    curve_study,
-    hostile,
     recorded,
-    settling,
-    unchanged,
 )
+from tests.findings.labels.late_variance import compared, searched
 from tunebook_server.domain.chunk import Points
-from tunebook_server.domain.findings import Results, Verdict
+from tunebook_server.domain.findings import Verdict
 from tunebook_server.domain.findings.late_variance import check
 from tunebook_server.domain.findings.trends import noise
 
-LOUD, CALM = 0.1, 0.003
 
-
-def compared(noise: float, gap: float, seed: int, **drawn: object) -> Results:
-    best = Drawn(settling(15), noise=noise, **drawn)  # type: ignore[arg-type]
-    return curve_study(
-        {"adam": best, "nesterov": Drawn(settling(15), noise=noise, gap=gap, **drawn)},  # type: ignore[arg-type]
-        seed=seed,
-    )
-
-
-def test_scatter_above_the_gap_is_noticed() -> None:
-    found = [check(compared(LOUD, 0.0, seed))[0].verdict for seed in range(20)]
-    assert np.mean([verdict == Verdict.WARN for verdict in found]) >= 0.9  # the gap is one of two minima
-
-
-@pytest.mark.parametrize("drawn", [{}, {"outliers": 0.5}, {"correlation": 0.5}])
-def test_scatter_well_under_the_gap_is_no_alarm(drawn: dict[str, float]) -> None:
-    found = [check(compared(CALM, 0.05, seed, **drawn))[0].verdict for seed in range(20)]
-    assert np.mean([verdict == Verdict.PASS for verdict in found]) >= 0.95
-
-
-def test_without_scientific_values_the_two_best_trials_are_compared() -> None:
-    (finding,) = check(curve_study(Drawn(settling(15), noise=CALM), space=PLAIN_SPACE))
+def test_the_two_best_of_many_trials_may_be_closer_than_noise() -> None:
+    """Without scientific values, what is compared is the trials: how far the good ones are from the usual."""
+    results = searched(0.5, 200)(0.01, 0)
+    (finding,) = check(results)
     assert finding.verdict == Verdict.PASS
-    assert finding.evidence["gap"] == pytest.approx(0.32, abs=0.02)
+    assert np.ptp(results.losses[results.ranked[:2]]) < float(finding.evidence["late_noise"] or 0)
+    assert finding.evidence["gap"] == pytest.approx(0.5 * (0.5**2 - 0.25**2), rel=0.15)
+    assert "best quarter" in finding.sentence
 
 
-def test_few_evaluations_are_not_enough() -> None:
-    results = compared(LOUD, 0.0, 0, steps=np.arange(0, 1_000, 100))
-    assert check(results)[0].verdict == Verdict.NOT_ENOUGH_DATA
+def test_one_scientific_value_has_nothing_to_be_compared_with() -> None:
+    results = compared(0.01, 0.05, 0)
+    results.columns.values["optimizer"][:] = 0
+    (finding,) = check(results)
+    assert finding.sentence == "1 more scientific value needed (1 of 2)."
 
 
-@pytest.mark.parametrize("level", [CALM, LOUD])
-def test_what_changes_no_verdict(level: float) -> None:
-    unchanged(check, compared(level, 0.05, 1))
+def test_a_value_whose_curve_is_not_at_hand_is_compared_by_its_objective() -> None:
+    results = compared(0.003, 0.05, 0)
+    best = int(results.columns.ids[results.ranked][0])
+    (finding,) = check(replace(results, curves={best: results.curves[best]}))
+    assert finding.verdict == Verdict.PASS
+    assert finding.trials == 1
 
 
-def test_hostile_curves_raise_nothing() -> None:
-    for results in hostile():
-        assert check(results)[0].verdict in Verdict
+@pytest.mark.parametrize("losses", [(-8e307, 8e307), (0.0, 1e300)])
+def test_losses_nearly_as_far_apart_as_doubles_can_be_raise_nothing(losses: tuple[float, float]) -> None:
+    for results in (searched(0.5, 40)(0.01, 0), compared(0.01, 0.05, 0)):
+        far = np.resize(losses, len(results.columns))
+        assert check(replace(results, columns=replace(results.columns, objective=far)))
 
 
 @pytest.mark.parametrize("slope", [0.0, -3.0])

@@ -8,41 +8,14 @@ from tests.findings.curve_studies import (
     SPACE,
     Drawn,
     curve_study,
-    hostile,
-    jumping,
-    labelled,
     recorded,
     settling,
-    share,
     turning,
-    unchanged,
 )
+from tests.findings.labels.overfitting import TRAIN
 from tunebook_server.domain.changes import Vary
 from tunebook_server.domain.findings import Verdict
 from tunebook_server.domain.findings.overfitting import check
-
-TRAIN = settling(4, 0.0)
-
-
-@pytest.mark.parametrize("rise", [0.1, 0.3])
-def test_a_validation_curve_that_turns_round_is_noticed(rise: float) -> None:
-    assert share(check, Drawn(turning(rise), TRAIN), Verdict.WARN) >= 0.95
-
-
-@pytest.mark.parametrize("drawn", [Drawn(settling(3), TRAIN), Drawn(settling(15), TRAIN, outliers=0.5)])
-def test_a_curve_that_settles_is_no_alarm(drawn: Drawn) -> None:
-    assert share(check, drawn, Verdict.PASS) >= 0.95
-
-
-def test_training_that_gets_worse_too_is_another_matter() -> None:
-    assert share(check, Drawn(jumping(0.3), jumping(0.3)), Verdict.PASS) >= 0.95
-
-
-def test_a_borderline_rise_gets_a_verdict_either_way() -> None:
-    assert {check(results)[0].verdict for results in labelled(Drawn(turning(0.03), TRAIN))} <= {
-        Verdict.PASS,
-        Verdict.WARN,
-    }
 
 
 def test_the_best_of_one_value_is_enough_and_is_named() -> None:
@@ -82,17 +55,6 @@ def test_regularisation_that_was_held_is_searched_next() -> None:
         "when": {"optimizer": ["adam"]},
     }
     assert check(curve_study(drawn, space=PLAIN_SPACE))[0].proposal is None
-
-
-@pytest.mark.parametrize("shape", [turning(0.3), settling(3)])
-def test_what_changes_no_verdict(shape: object) -> None:
-    for results in labelled(Drawn(shape, TRAIN))[::7]:  # type: ignore[arg-type]
-        unchanged(check, results)
-
-
-def test_hostile_curves_raise_nothing() -> None:
-    for results in hostile():
-        assert check(results)[0].verdict in (Verdict.PASS, Verdict.NOT_ENOUGH_DATA)
 
 
 @pytest.mark.parametrize("name", ["overfitting", "late variance", "still improving", "long tail"])

@@ -5,38 +5,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tests.findings.labels.per_value import DECAY, OPTIMIZER, RATE, SPACE, Entry, rule
 from tests.findings.studies import (
-    NOISE,
     SEEDS,
-    Rule,
-    flipped,
-    in_other_log_units,
     only,
-    permuted,
-    rescaled,
     study,
-    verdicts,
 )
 from tunebook_server.domain.changes import Choices, Fix, Range, Trials
 from tunebook_server.domain.findings import Finding, Results, Verdict
 from tunebook_server.domain.findings.per_value import check
 from tunebook_server.domain.findings.values import group
-from tunebook_server.domain.trial import Configuration
 
-Entry = dict[str, object]
-OPTIMIZERS = ["adam", "nesterov", "<i>lamb</i>"]
-OPTIMIZER: Entry = {"name": "optimizer", "type": "categorical", "choices": OPTIMIZERS, "role": "scientific"}
-RATE: Entry = {"name": "learning_rate", "type": "float", "low": 1e-4, "high": 1.0, "scale": "log"}
-NORM: Entry = {"name": "norm", "type": "boolean", "role": "scientific"}
-DECAY: Entry = {**RATE, "name": "weight_decay", "role": "scientific"}
-WIDTH: Entry = {
-    "name": "width",
-    "type": "integer",
-    "low": 1,
-    "high": 1000,
-    "scale": "log",
-    "role": "scientific",
-}
 BETA: Entry = {
     "name": "beta",
     "type": "categorical",
@@ -44,33 +23,6 @@ BETA: Entry = {
     "role": "scientific",
     "when": {"optimizer": ["adam"]},
 }
-SPACE: list[Entry] = [OPTIMIZER, RATE]
-
-
-def rule(noise: float = 0.0, infeasible: float = 0.0, ill: str = "") -> Rule:
-    def loss(configuration: Configuration, random: np.random.Generator) -> float | None:
-        if configuration.get("optimizer") == ill or random.random() < infeasible:
-            return None
-        return float(
-            np.log10(float(configuration["learning_rate"])) ** 2 / 16 + noise * random.standard_normal()
-        )
-
-    return loss
-
-
-def labelled(space: list[Entry], trials: int = 60, infeasible: float = 0.0) -> list[Results]:
-    return [
-        study(space, rule(noise, infeasible), trials=trials, seed=seed + 100 * place)
-        for place, noise in enumerate(NOISE)
-        for seed in SEEDS
-    ]
-
-
-def drawn(results: Results, shares: list[float], seed: int) -> Results:
-    """The same trials with optimizers drawn by these shares, as an adaptive search might."""
-    column = np.random.default_rng(seed).choice(len(shares), len(results.columns), p=shares).astype(float)
-    columns = replace(results.columns, values={**results.columns.values, "optimizer": column})
-    return replace(results, columns=columns)
 
 
 def counted(results: Results, counts: list[int]) -> Results:
@@ -83,53 +35,10 @@ def changes(finding: Finding) -> list[object]:
     return [] if finding.proposal is None else list(finding.proposal.changes)
 
 
-@pytest.mark.parametrize("space", [SPACE, [NORM, RATE], [DECAY, RATE], [WIDTH, RATE]])
-def test_equal_shares_are_no_alarm(space: list[Entry]) -> None:
-    found = [finding for results in labelled(space, infeasible=0.05) for finding in check(results)]
-    assert len(found) == 30
-    assert np.mean([finding.verdict != Verdict.PASS for finding in found]) <= 0.05
-
-
-def test_random_search_is_even_within_chance() -> None:
-    found = [
-        only(check(drawn(results, [1 / 3] * 3, seed)), "optimizer")
-        for seed, results in enumerate(labelled(SPACE) * 4)
-    ]
-    assert np.mean([finding.verdict != Verdict.PASS for finding in found]) <= 0.05
-
-
-def test_uneven_shares_are_noticed() -> None:
-    found = [
-        only(check(drawn(results, [0.64, 0.18, 0.18], seed)), "optimizer")
-        for seed, results in enumerate(labelled(SPACE, trials=90))
-    ]
-    right = [
-        finding.verdict == Verdict.WARN and "uneven beyond chance" in finding.sentence for finding in found
-    ]
-    assert np.mean(right) >= 0.95
-
-
-def test_a_value_with_few_trials_is_noticed() -> None:
-    found = [
-        only(check(drawn(results, [0.49, 0.49, 0.02], seed)), "optimizer")
-        for seed, results in enumerate(labelled(SPACE))
-    ]
-    right = [finding.verdict == Verdict.WARN and "<i>lamb</i>" in finding.sentence for finding in found]
-    assert np.mean(right) >= 0.95
-
-
 @pytest.mark.parametrize(("counts", "verdict"), [([5, 5, 5], Verdict.PASS), ([6, 5, 4], Verdict.WARN)])
 def test_the_border_is_five_a_value(counts: list[int], verdict: Verdict) -> None:
     results = counted(study(SPACE, rule(), trials=sum(counts)), counts)
     assert only(check(results), "optimizer").verdict == verdict
-
-
-def test_a_borderline_share_gets_a_verdict_either_way() -> None:
-    found = {
-        only(check(drawn(results, [0.45, 0.275, 0.275], seed)), "optimizer").verdict
-        for seed, results in enumerate(labelled(SPACE))
-    }
-    assert found <= {Verdict.PASS, Verdict.WARN}
 
 
 def test_a_running_study_says_how_many_more_are_needed() -> None:
@@ -244,32 +153,6 @@ def test_a_conditional_one_counts_where_it_is_active() -> None:
 
 def test_without_a_scientific_hyperparameter_nothing_is_said() -> None:
     assert check(study([RATE], rule())) == []
-
-
-@pytest.mark.parametrize("shares", [[1 / 3] * 3, [0.8, 0.1, 0.1]])
-def test_what_changes_no_verdict(shares: list[float]) -> None:
-    for seed, each in enumerate(labelled([OPTIMIZER, RATE, DECAY, WIDTH])[::7]):
-        results = drawn(each, shares, seed)
-        before = verdicts(check(results))
-        assert verdicts(check(permuted(results))) == before
-        assert verdicts(check(rescaled(results, 250.0, -3.0))) == before
-        assert verdicts(check(flipped(results))) == before
-        assert verdicts(check(in_other_log_units(results, "weight_decay", 1_000.0))) == before
-
-
-@pytest.mark.parametrize("loss", [None, 0.5, 1e300])
-def test_hostile_studies_raise_nothing(loss: float | None) -> None:
-    for finding in check(study([OPTIMIZER, RATE, DECAY, WIDTH, NORM], lambda *_: loss)):
-        assert finding.verdict in Verdict
-
-
-def test_hostile_values_raise_nothing() -> None:
-    results = study([OPTIMIZER, RATE, DECAY, WIDTH], rule())
-    for place, value in enumerate([np.inf, -np.inf, np.nan, 0.0, -1.0, 1e308, -1e308]):
-        for key in ("weight_decay", "width"):
-            results.columns.values[key][place::7] = value
-    results.columns.values["optimizer"][:] = np.nan
-    assert {finding.verdict for finding in check(results)} <= {Verdict.WARN, Verdict.NOT_ENOUGH_DATA}
 
 
 def test_a_study_may_ask_for_fewer_trials() -> None:

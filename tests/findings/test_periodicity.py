@@ -4,96 +4,26 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests.findings.labels.periodicity import sawtooth, wave
 from tests.findings.measured_studies import (
-    CURVE_NOISE,
-    HOSTILE,
     SPACE,
-    Shape,
     evaluated,
     falling,
     gentle,
-    hostile,
     logged,
     noisy,
 )
 from tests.findings.studies import (
     LOSS,
-    SEEDS,
-    flipped,
     only,
-    permuted,
-    rescaled,
     study,
-    verdicts,
     with_curves,
 )
 from tunebook_server.domain.chunk import Points
 from tunebook_server.domain.curve import bounded
-from tunebook_server.domain.findings import Results, Verdict
+from tunebook_server.domain.findings import Verdict
 from tunebook_server.domain.findings.periodicity import check
 from tunebook_server.domain.findings.periods import fisher, period
-
-
-def wave(amplitude: float, waves: float) -> Shape:
-    def values(done: NDArray[np.float64], random: np.random.Generator) -> NDArray[np.float64]:
-        wave = np.sin(2 * np.pi * (waves * done + random.random()))
-        return falling(done, random) + amplitude * wave
-
-    return values
-
-
-def sawtooth(done: NDArray[np.float64], random: np.random.Generator) -> NDArray[np.float64]:
-    """Every pass over data that is not shuffled ends on the same examples."""
-    return falling(done, random) + 0.2 * (12 * done % 1)
-
-
-def dropping(done: NDArray[np.float64], random: np.random.Generator) -> NDArray[np.float64]:
-    """A learning rate lowered twice."""
-    return np.where(done < 0.33, 0.9, np.where(done < 0.67, 0.4, 0.2)) + 1.5 * np.exp(-20 * done)
-
-
-def settling(done: NDArray[np.float64], random: np.random.Generator) -> NDArray[np.float64]:
-    """Noise that dies out with the learning rate."""
-    return falling(done, random) + 0.1 * (1 - done) * random.standard_normal(len(done))
-
-
-def labelled(shape: Shape, *, memory: float = 0.0, count: int = 120) -> list[Results]:
-    return [
-        evaluated(noisy(shape, noise, memory=memory), seed=seed, count=count)
-        for noise in CURVE_NOISE
-        for seed in SEEDS
-    ]
-
-
-@pytest.mark.parametrize("waves", [9.0, 16.3, 40.0])
-def test_a_period_is_noticed(waves: float) -> None:
-    found = [
-        only(check(evaluated(noisy(wave(1.5 * noise, waves), noise), seed=seed)))
-        for noise in CURVE_NOISE
-        for seed in SEEDS
-    ]
-    assert np.mean([finding.verdict == Verdict.WARN for finding in found]) >= 0.95
-    assert np.median([float(finding.evidence["period"] or 0) for finding in found]) == pytest.approx(
-        1_190 / waves, rel=0.05
-    )
-    assert "not shuffled properly" in found[0].sentence
-
-
-def test_an_order_of_the_data_is_noticed() -> None:
-    found = [only(check(results)) for results in labelled(sawtooth)]
-    assert np.mean([finding.verdict == Verdict.WARN for finding in found]) >= 0.95
-
-
-@pytest.mark.parametrize("shape", [falling, dropping, settling])
-@pytest.mark.parametrize(("memory", "count"), [(0.0, 60), (0.0, 300), (0.5, 120), (0.9, 120)])
-def test_noise_is_no_alarm(shape: Shape, memory: float, count: int) -> None:
-    found = [only(check(results)) for results in labelled(shape, memory=memory, count=count)]
-    assert np.mean([finding.verdict != Verdict.PASS for finding in found]) <= 0.05
-
-
-def test_a_borderline_one_gets_a_verdict_either_way() -> None:
-    found = {only(check(results)).verdict for results in labelled(wave(0.01, 12))}
-    assert found <= {Verdict.PASS, Verdict.WARN}
 
 
 def test_uneven_and_thinned_curves_are_judged_too() -> None:
@@ -123,21 +53,6 @@ def test_few_evaluations_say_how_many_more_are_needed() -> None:
     assert finding.verdict == Verdict.NOT_ENOUGH_DATA
     assert finding.sentence == "4 more evaluations needed (50 of 54)."
     assert only(check(study(SPACE, gentle))).verdict == Verdict.NOT_ENOUGH_DATA
-
-
-@pytest.mark.parametrize("shape", [falling, sawtooth])
-def test_what_changes_no_verdict(shape: Shape) -> None:
-    for results in labelled(shape)[::7]:
-        before = verdicts(check(results))
-        assert verdicts(check(permuted(results))) == before
-        assert verdicts(check(rescaled(results, 250.0, -3.0))) == before
-        assert verdicts(check(flipped(results))) == before
-
-
-@pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_curves_raise_nothing(name: str) -> None:
-    finding = only(check(hostile([LOSS.metric], HOSTILE[name])))
-    assert finding.verdict in (Verdict.PASS, Verdict.NOT_ENOUGH_DATA)
 
 
 def test_the_chance_is_that_of_noise() -> None:
