@@ -17,7 +17,8 @@ from tunebook_server.domain.follow_up import follow_up
 from tunebook_server.domain.hyperparameter import Fixed, Float, Integer
 from tunebook_server.domain.objective import Objective
 from tunebook_server.domain.search_space import SearchSpace
-from tunebook_server.domain.study import NAME_LONGEST, SEED_HIGHEST, StudyDesign
+from tunebook_server.domain.study import StudyDesign
+from tunebook_server.domain.study_limits import NAME_LONGEST, SEED_HIGHEST
 
 LOG: dict[str, Any] = {"name": "lr", "type": "float", "low": 1e-4, "high": 1.0, "scale": "log"}
 DESIGN = StudyDesign.parse(

@@ -25,8 +25,9 @@ def sent(document: dict[str, Any]) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("parents", [[], [12], [12, 3]])
-def test_the_example_survives_both_ways(parents: list[int]) -> None:
-    meant = StudyDesign.parse({**DOCUMENT, "parents": parents})
+@pytest.mark.parametrize("checks", [{}, {"boundary.edge_share": 0.4, "sampling.needed_trials": 20}])
+def test_the_example_survives_both_ways(parents: list[int], checks: dict[str, float]) -> None:
+    meant = StudyDesign.parse({**DOCUMENT, "parents": parents, "checks": checks})
     assert StudyDesign.parse(design.from_toml(design.to_toml(meant.document()))) == meant
     assert StudyDesign.parse(design.read(sent(meant.document()))) == meant
 

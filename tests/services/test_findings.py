@@ -1,5 +1,7 @@
 """Findings in the background: what is due, what is kept, and on which revision it rests."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from sqlalchemy import Engine, text
@@ -7,12 +9,12 @@ from sqlalchemy import Engine, text
 from tests.scale import build
 from tests.services.making import ACTOR, make_study
 from tunebook_server.domain.changes import Choices
-from tunebook_server.domain.errors import NotFound
+from tunebook_server.domain.errors import Invalid, NotFound
 from tunebook_server.domain.findings import CHECKLIST, Finding, Proposal, Results, Verdict
 from tunebook_server.domain.findings.leading import best_of_each_value
 from tunebook_server.domain.study import Study
 from tunebook_server.jobs.refresh import refresh_findings, refreshing
-from tunebook_server.services import findings, results, studies
+from tunebook_server.services import findings, follow_ups, results, studies
 
 
 def let_time_pass(engine: Engine) -> None:
@@ -48,6 +50,40 @@ def test_the_revision_rises_only_with_what_they_say(engine: Engine) -> None:
     assert studies.get(engine, study_id=study_id).revision == before + 1
     findings.refresh(engine, study_id=study_id)
     assert studies.get(engine, study_id=study_id).revision == before + 1
+
+
+def test_a_study_is_judged_by_its_own_thresholds_from_the_next_look_on(engine: Engine) -> None:
+    study_id = build(engine, trials=60, points=20)
+    findings.refresh(engine, study_id=study_id)
+    before = boundaries(engine, study_id)
+    assert all(item["thresholds"] == {} for item in before)
+    first = studies.get(engine, study_id=study_id)
+    own = {"boundary.needed_trials": 61, "sampling.good_needed": 5}
+    after = studies.edit(
+        engine, study_id=study_id, edition=first.edition, changes={"checks": own}, actor=ACTOR
+    )
+    assert after.checks == own
+    assert after.edition != first.edition
+    let_time_pass(engine)
+    assert findings.due(engine, limit=10) == [study_id]
+    findings.refresh(engine, study_id=study_id)
+    for item in boundaries(engine, study_id):
+        assert item["sentence"].endswith("of 61).")
+        assert item["thresholds"] == {"boundary.needed_trials": 61}, "the other one is at its default"
+    follow_up = follow_ups.draft(engine, study_id=study_id, changes=[])
+    assert follow_up.design.checks == own
+    assert not [row for row in follow_up.difference if row.field.startswith("checks")]
+    studies.edit(engine, study_id=study_id, changes={"checks": {}}, actor=ACTOR)
+    findings.refresh(engine, study_id=study_id)
+    assert boundaries(engine, study_id) == before
+    with pytest.raises(Invalid):
+        studies.edit(engine, study_id=study_id, changes={"checks": {"boundary.edge": 2}}, actor=ACTOR)
+
+
+def boundaries(engine: Engine, study_id: int) -> list[dict[str, Any]]:
+    kept = findings.get(engine, study_id=study_id)
+    assert kept is not None
+    return [item for item in kept.items if item["item"] == "boundary"]
 
 
 def test_a_change_while_they_are_computed_makes_them_due_again(

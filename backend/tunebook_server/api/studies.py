@@ -143,7 +143,7 @@ def edit(
     principal: Writer,
     if_match: IfMatch = None,
 ) -> Study:
-    """Change texts, state, budget or parallel; a budget raised or a study resumed starts more trials."""
+    """Change texts, state, budget, parallel or checks; a raised budget or a resumed study starts trials."""
     edits = body.model_dump(exclude_unset=True)
     if LAUNCHING & edits.keys():
         principal.require("run:launch")

@@ -10,7 +10,7 @@ from tunebook_server.domain.errors import Fault, Invalid
 from tunebook_server.domain.hyperparameter_document import read_hyperparameter
 from tunebook_server.domain.hyperparameter_rules import CHOICES_MOST
 from tunebook_server.domain.samplers import SAMPLERS
-from tunebook_server.domain.study import TRIALS_MOST
+from tunebook_server.domain.study_limits import TRIALS_MOST
 from tunebook_server.domain.trial import Value
 
 CHANGES_MOST = 200

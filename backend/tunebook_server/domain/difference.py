@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tunebook_server.domain.document import value_text
+from tunebook_server.domain.findings.thresholds import BY_NAME
 from tunebook_server.domain.hyperparameter import Boolean, Categorical, Fixed, Float, Hyperparameter, Integer
 from tunebook_server.domain.search_space import SearchSpace
 from tunebook_server.domain.study import StudyDesign
@@ -71,6 +72,7 @@ def _plain(design: StudyDesign) -> dict[str, object]:
         "budget.parallel": design.parallel,
         "budget.attempts": design.max_attempts,
         "job.template": design.template,
+        **{f"checks.{name}": design.checks.get(name, each.default) for name, each in BY_NAME.items()},
     }
 
 

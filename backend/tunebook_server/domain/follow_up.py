@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from tunebook_server.domain.changes import Change
 from tunebook_server.domain.changes_applied import applied
-from tunebook_server.domain.study import NAME_LONGEST, SEED_HIGHEST, StudyDesign
+from tunebook_server.domain.study import StudyDesign
+from tunebook_server.domain.study_limits import NAME_LONGEST, SEED_HIGHEST
 
 _NUMBERED = re.compile(r"(.*), follow-up ([0-9]{1,9})", re.DOTALL)
 _SUFFIX_LONGEST = len(", follow-up 1000000000")

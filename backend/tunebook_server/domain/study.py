@@ -1,5 +1,6 @@
 """A study: what it asks, and the design document it is made from."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -8,24 +9,24 @@ from typing import Literal, cast
 from tunebook_server.domain.document import Document, as_integer, refuse, show
 from tunebook_server.domain.edition import edition
 from tunebook_server.domain.errors import Fault, Invalid
+from tunebook_server.domain.findings import thresholds
 from tunebook_server.domain.objective import Direction, Evaluation, Objective
 from tunebook_server.domain.samplers import SAMPLERS, Sampler, sampler
 from tunebook_server.domain.search_space import SearchSpace
+from tunebook_server.domain.study_limits import (
+    ATTEMPTS,
+    ATTEMPTS_MOST,
+    ID_HIGHEST,
+    METRIC_LONGEST,
+    NAME_LONGEST,
+    PARALLEL_MOST,
+    PARENTS_MOST,
+    SEED_HIGHEST,
+    TEXT_LONGEST,
+    TRIALS_MOST,
+)
 
 StudyState = Literal["running", "paused", "finished"]
-
-NAME_LONGEST = 200
-METRIC_LONGEST = 200
-TEXT_LONGEST = 10_000
-"""Characters of a goal or a note."""
-TRIALS_MOST = 1_000_000
-PARALLEL_MOST = 100_000
-ATTEMPTS_MOST = 100
-SEED_HIGHEST = 2**63 - 1
-PARENTS_MOST = 20
-ID_HIGHEST = 2**63 - 1
-ATTEMPTS = 3
-"""Tries at a trial that fails for reasons that say nothing about its values."""
 
 
 @dataclass(frozen=True)
@@ -54,20 +55,24 @@ class Study:
     created_at: datetime
     changed_at: datetime
     finished_at: datetime | None = None
+    checks: Mapping[str, float] = field(default_factory=dict)
+    """Thresholds of the checklist that it overrides, by name."""
     parents: tuple[int, ...] = ()
     """Ids of the studies that it follows."""
 
     @property
     def edition(self) -> str:
         """Changes with what people write into it. Not with its state: pause and resume are commands."""
-        return edition(self.goal, self.note, self.conclusion, self.budget, self.parallel)
+        checks = json.dumps(self.checks, sort_keys=True)
+        return edition(self.goal, self.note, self.conclusion, self.budget, self.parallel, checks)
 
 
 @dataclass(frozen=True)
 class StudyDesign:
     """What a person decides before a study starts. `budget`: trials; `parallel`: trials at the same time;
     `template`: name of the project's job template, None for a study whose trials are asked for by a loop;
-    `parents`: ids of the studies that this one follows."""
+    `parents`: ids of the studies that this one follows; `checks`: thresholds of the checklist that it
+    overrides, by name."""
 
     name: str
     goal: str
@@ -82,6 +87,7 @@ class StudyDesign:
     note: str = ""
     template: str | None = None
     parents: tuple[int, ...] = ()
+    checks: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, document: object) -> "StudyDesign":
@@ -90,7 +96,19 @@ class StudyDesign:
         study = Document(document, field="", faults=faults)
         refuse(faults)
         study.only(
-            *("project", "name", "goal", "note", "objective", "sampler", "budget", "job", "space", "parents")
+            *(
+                "project",
+                "name",
+                "goal",
+                "note",
+                "objective",
+                "sampler",
+                "budget",
+                "job",
+                "space",
+                "parents",
+                "checks",
+            )
         )
         study.text("project", limit=NAME_LONGEST, default="")
         name = study.text("name", limit=NAME_LONGEST)
@@ -102,6 +120,7 @@ class StudyDesign:
         budget = _read_budget(study.part("budget"), drawn.size)
         template = _read_template(study)
         parents = _read_parents(study)
+        checks = thresholds.read(study.part("checks"))
         refuse(faults)
         assert space is not None
         return cls(
@@ -118,6 +137,7 @@ class StudyDesign:
             note=note,
             template=template,
             parents=parents,
+            checks=checks,
         )
 
     def document(self) -> dict[str, object]:
@@ -135,6 +155,7 @@ class StudyDesign:
             "budget": {"trials": self.budget, "parallel": self.parallel, "attempts": self.max_attempts},
             **({"job": {"template": self.template}} if self.template else {}),
             **({"parents": list(self.parents)} if self.parents else {}),
+            **({"checks": dict(self.checks)} if self.checks else {}),
             "space": self.space.document(),
         }
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tunebook_server.domain.errors import Invalid
+from tunebook_server.domain.findings.thresholds import BY_NAME
 
 ROW_FIELDS = ("name", "type", "role", "low", "high", "scale", "choices", "value", "parent", "values")
 _BY_TYPE = {
@@ -46,6 +47,7 @@ def from_toml(text: str) -> dict[str, Any]:
 def from_form(fields: Mapping[str, str]) -> dict[str, Any]:
     """Empty fields are left out, so that their defaults hold."""
     template, parents = fields.get("job.template", ""), _values(fields.get("parents", ""))
+    checks = _part(fields, "checks.", tuple(BY_NAME))
     return {
         **_part(fields, "", ("name", "goal", "note")),
         "objective": _part(fields, "objective.", ("metric", "direction", "evaluation")),
@@ -53,6 +55,7 @@ def from_form(fields: Mapping[str, str]) -> dict[str, Any]:
         "budget": _part(fields, "budget.", ("trials", "parallel", "attempts")),
         **({"job": {"template": template}} if template else {}),
         **({"parents": parents} if parents else {}),
+        **({"checks": checks} if checks else {}),
         "space": [_parameter(row) for row in rows(fields)],
     }
 
@@ -73,7 +76,7 @@ def rows(fields: Mapping[str, str]) -> list[Row]:
 def to_form(document: Mapping[str, Any]) -> tuple[dict[str, str], list[Row]]:
     """The fields of the form but for the search space, and its rows."""
     fields: dict[str, str] = {name: str(document.get(name, "")) for name in ("name", "goal", "note")}
-    for part in ("objective", "sampler", "budget", "job"):
+    for part in ("objective", "sampler", "budget", "job", "checks"):
         inside = document.get(part)
         for name, value in inside.items() if isinstance(inside, Mapping) else ():
             fields[f"{part}.{name}"] = json.dumps(value) if name == "options" else str(value)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tunebook_server.domain.findings import Verdict
+from tunebook_server.domain.findings.threshold import Threshold
+from tunebook_server.domain.findings.thresholds import BY_NAME, THRESHOLDS, overridden
 from tunebook_server.domain.study import Study
 from tunebook_server.figures.labels import key_words
 from tunebook_server.pages.rendering import address
@@ -39,6 +41,14 @@ class Card:
 
 
 @dataclass(frozen=True, slots=True)
+class Override:
+    """A threshold that is not at its default in this study."""
+
+    threshold: Threshold
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
 class Checklist:
     """`open`: what a person should read; `closed`: items that pass, or want more data."""
 
@@ -48,6 +58,7 @@ class Checklist:
     """Verdicts, and "2 warnings"."""
     behind: bool
     """Newer results are not in them yet."""
+    overrides: Sequence[Override]
 
 
 def checklist(study: Study, kept: Kept | None) -> Checklist | None:
@@ -62,6 +73,11 @@ def checklist(study: Study, kept: Kept | None) -> Checklist | None:
             (str(verdict), _counted(verdict, len(found))) for verdict, found in by_verdict.items() if found
         ],
         behind=kept.revision < study.revision,
+        overrides=[
+            Override(BY_NAME[name], value)
+            for item in THRESHOLDS
+            for name, value in overridden(study.checks, item).items()
+        ],
     )
 
 
@@ -81,7 +97,10 @@ def _card(study: Study, place: int, item: Mapping[str, Any]) -> Card:
         verdict=item["verdict"],
         words=WORDS[Verdict(item["verdict"])],
         sentence=item["sentence"],
-        evidence=[(name.replace("_", " "), value) for name, value in item["evidence"].items()],
+        evidence=[
+            *((name.replace("_", " "), value) for name, value in item["evidence"].items()),
+            *((f"threshold {name}", value) for name, value in item.get("thresholds", {}).items()),
+        ],
         trials=item["trials"],
         figure=_figure(study, figure) if figure else "",
         draft=_draft(study, proposal["changes"]) if proposal else "",

@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse, RedirectResponse
 from tunebook_server import broker
 from tunebook_server.domain.changes import parse
 from tunebook_server.domain.errors import Fault, Invalid, NotFound
+from tunebook_server.domain.findings.thresholds import THRESHOLDS
 from tunebook_server.domain.lint import Advice, lint, mended
 from tunebook_server.domain.study import StudyDesign
 from tunebook_server.pages import design
@@ -150,6 +151,8 @@ def _page(
         rows=rows,
         toml=toml,
         faults=faults,
+        thresholds=THRESHOLDS,
+        overriding=any(name.startswith("checks.") and value for name, value in fields.items()),
         template_options=[(name, name) for name in dict.fromkeys(template.name for template in known)],
     )
 

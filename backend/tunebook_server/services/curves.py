@@ -38,7 +38,7 @@ def read(
     last = LAST_STEP if last_step is None else min(last_step, LAST_STEP)
     with transaction(engine) as connection:
         rows = curves.rows(connection, trial_ids=trial_ids, metrics=metrics)
-        wanted = [visible for row in rows if (visible := _visible(row, first, last))]
+        wanted = [shown for row in rows if (shown := visible(row, first, last))]
         found = _curves(connection, wanted, max_points)
         if superseded:
             beyond = [part for row in rows if (part := _superseded(row, first, last))]
@@ -76,7 +76,7 @@ def visible_last_values(
     cut: list[Portion] = []
     rows = curves.rows(connection, trial_ids=trial_ids, metrics=metrics)
     for (trial_id, metric), group in curves.by_metric(rows).items():
-        shown = [portion for row in group if (portion := _visible(row, 0, LAST_STEP))]
+        shown = [portion for row in group if (portion := visible(row, 0, LAST_STEP))]
         if len(shown) == 1 and shown[0].last_step >= shown[0].row.summary.last_step:
             last[trial_id][metric] = shown[0].row.summary.last_value
         else:
@@ -96,7 +96,8 @@ def _check(trial_ids: Sequence[int], max_points: int) -> None:
         )
 
 
-def _visible(row: Row, first: int, last: int) -> Portion | None:
+def visible(row: Row, first: int, last: int) -> Portion | None:
+    """What of it lies in this range of steps, and was not superseded by a later attempt."""
     return _portion(row, first, last if row.visible_until is None else min(last, row.visible_until))
 
 

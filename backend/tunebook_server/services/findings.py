@@ -39,7 +39,7 @@ def refresh(engine: Engine, *, study_id: int) -> None:
     """Computes the findings of a study as it is now; where they say something new, its revision rises."""
     study = studies.get(engine, study_id=study_id)
     started = time.thread_time()
-    items = _plain([document(finding) for finding in _checked(results.read(engine, study))])
+    items = _plain([document(finding, study.checks) for finding in _checked(results.read(engine, study))])
     _keep(engine, study, items, time.thread_time() - started)
 
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from tunebook_server.domain.changes import Change
 from tunebook_server.domain.difference import Difference, difference
 from tunebook_server.domain.follow_up import family, follow_up
-from tunebook_server.domain.study import NAME_LONGEST, Study, StudyDesign
+from tunebook_server.domain.study import Study, StudyDesign
+from tunebook_server.domain.study_limits import NAME_LONGEST
 from tunebook_server.services.lineage import design_of
 from tunebook_server.services.studies import known
 from tunebook_server.storage import studies

@@ -2,18 +2,20 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tunebook_server.domain.chunk import Points
+from tunebook_server.domain.curve import Curve
 from tunebook_server.domain.families import split
 from tunebook_server.domain.findings import Results
 from tunebook_server.domain.findings.leading import best_of_each_value
 from tunebook_server.domain.findings.repeats import repeat_deviation
 from tunebook_server.domain.metric_roles import role_of
 from tunebook_server.domain.study import Study
-from tunebook_server.services import curves, trial_columns
+from tunebook_server.services import curve_samples, curves, trial_columns
 from tunebook_server.storage.engine import Engine
 
 BEST_TRIALS = 5
@@ -27,6 +29,7 @@ def read(engine: Engine, study: Study) -> Results:
     """The results of a study as new as `study`, or newer; at most some fifty trials' curves are read."""
     columns = trial_columns.read(engine, study).columns
     found = Results(
+        thresholds=study.checks,
         objective=study.objective,
         space=study.space,
         budget=study.budget,
@@ -35,23 +38,28 @@ def read(engine: Engine, study: Study) -> Results:
         seed=study.seed % 2**32,
     )
     chosen = columns.ids[_chosen(found)].tolist()
-    return Results(
-        **{name: getattr(found, name) for name in ("objective", "space", "budget", "columns")},
-        curves=_curves(engine, study, chosen),
-        retrain_deviation=found.retrain_deviation,
-        seed=found.seed,
-    )
+    read = _curves(engine, study, chosen)
+    thinned = [curve for curve in read if curve.decimated and _noise_matters(curve.metric, study)]
+    return replace(found, curves=_by_trial(read), samples=_by_trial(curve_samples.runs(engine, thinned)))
 
 
-def _curves(engine: Engine, study: Study, trial_ids: list[int]) -> Mapping[int, Mapping[str, Points]]:
+def _curves(engine: Engine, study: Study, trial_ids: list[int]) -> list[Curve]:
     if not trial_ids:
-        return {}
+        return []
     names = _looked_at(curves.metric_names(engine, study_id=study.id), study.objective.metric)
-    read = curves.read(engine, trial_ids=trial_ids, metrics=names, max_points=POINTS_OF_A_CURVE)
+    return curves.read(engine, trial_ids=trial_ids, metrics=names, max_points=POINTS_OF_A_CURVE)
+
+
+def _by_trial(read: Sequence[Curve]) -> Mapping[int, Mapping[str, Points]]:
     found: dict[int, dict[str, Points]] = defaultdict(dict)
     for curve in read:
         found[curve.trial_id][curve.metric] = Points(curve.steps, curve.values)
     return found
+
+
+def _noise_matters(metric: str, study: Study) -> bool:
+    """The objective and what may be its training curve."""
+    return metric == study.objective.metric or split(metric)[0] == "train"
 
 
 def _looked_at(names: Sequence[str], objective: str) -> list[str]:

@@ -9,16 +9,18 @@ from tunebook_server.domain import paging
 from tunebook_server.domain.document import show
 from tunebook_server.domain.edition import refuse_stale
 from tunebook_server.domain.errors import Conflict, Invalid, NotFound, Stale
+from tunebook_server.domain.findings import thresholds
 from tunebook_server.domain.lifecycle import Ending, Outcome
 from tunebook_server.domain.paging import Page
-from tunebook_server.domain.study import PARALLEL_MOST, TRIALS_MOST, Study, StudyDesign
+from tunebook_server.domain.study import Study, StudyDesign
+from tunebook_server.domain.study_limits import PARALLEL_MOST, TRIALS_MOST
 from tunebook_server.domain.texts import long_text, name_text, whole_number
 from tunebook_server.domain.trial import Configuration, Trial, TrialState
 from tunebook_server.services import lineage
 from tunebook_server.storage import audit, projects, studies, templates, trials
 from tunebook_server.storage.engine import Connection, Engine, transaction
 
-EDITABLE = ("goal", "note", "conclusion", "state", "budget", "parallel")
+EDITABLE = ("goal", "note", "conclusion", "state", "budget", "parallel", "checks")
 STATES = ("running", "paused", "finished")
 CHANGED_MOST = 10_000
 
@@ -94,8 +96,8 @@ def edit(
     changes: Mapping[str, object],
     actor: str,
 ) -> Study:
-    """Changes texts, state, budget or parallel; raises Stale when the study is no longer at `revision`
-    (which every report of a trial raises), or people have written into it since `edition`.
+    """Changes texts, state, budget, parallel or checks; raises Stale when the study is no longer at
+    `revision` (which every report of a trial raises), or people have written into it since `edition`.
 
     A study finished by hand lets running trials end and stops the queued ones.
     """
@@ -153,6 +155,7 @@ def _template_id(connection: Connection, project_id: int, name: str | None) -> i
 
 
 def _checked(changes: Mapping[str, object]) -> dict[str, Any]:
+    new: dict[str, Any] = dict(changes)
     for field, value in changes.items():
         if field not in EDITABLE:
             raise Invalid(
@@ -162,9 +165,11 @@ def _checked(changes: Mapping[str, object]) -> dict[str, Any]:
             long_text(value, field=field)
         elif field == "state" and value not in STATES:
             raise Invalid(f"state is {show(value)}", field="state", remedy=f"Use {' or '.join(STATES)}.")
+        elif field == "checks":
+            new["checks"] = thresholds.parse(value)
         elif field in ("budget", "parallel"):
             whole_number(value, field=field, low=1, high=TRIALS_MOST if field == "budget" else PARALLEL_MOST)
-    return dict(changes)
+    return new
 
 
 def _refuse_small_budget(connection: Connection, study_id: int, changes: Mapping[str, Any]) -> None:

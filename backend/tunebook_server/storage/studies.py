@@ -23,6 +23,7 @@ _PLAIN = (
     *("id", "project_id", "name", "goal", "note", "conclusion", "state", "space_version", "sampler"),
     *(
         "sampler_options",
+        "checks",
         "seed",
         "budget",
         "parallel",
@@ -63,6 +64,7 @@ def add(
             evaluation=design.objective.evaluation,
             sampler=design.sampler,
             sampler_options=dict(design.sampler_options),
+            checks=dict(design.checks),
             seed=design.seed,
             budget=design.budget,
             parallel=design.parallel,

@@ -143,6 +143,7 @@ studies = Table(
     _text("evaluation"),
     _text("sampler"),
     Column("sampler_options", JSONB, nullable=False, server_default=text("'{}'")),
+    Column("checks", JSONB, nullable=False, server_default=text("'{}'")),
     _number("seed", kind=BigInteger),
     _number("budget"),
     _number("parallel"),

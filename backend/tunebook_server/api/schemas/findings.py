@@ -36,6 +36,9 @@ class FindingOut(Sent):
     evidence: dict[str, float | int | str | None]
     trials: int
     figure: FigureShown | None
+    thresholds: dict[str, float] = Field(
+        default={}, description="Those of this item that the study overrides, and their values."
+    )
     proposal: ProposalOut | None
 
 

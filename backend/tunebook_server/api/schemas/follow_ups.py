@@ -8,7 +8,7 @@ from tunebook_server.api.schemas import Received, Sent
 from tunebook_server.domain.changes import CHANGES_MOST
 from tunebook_server.domain.hyperparameter_rules import CHOICES_MOST
 from tunebook_server.domain.samplers import SAMPLERS
-from tunebook_server.domain.study import TRIALS_MOST
+from tunebook_server.domain.study_limits import TRIALS_MOST
 
 _KEY = {"type": "string", "minLength": 1, "description": "Of a hyperparameter, as the study calls it."}
 _VALUE = {"anyOf": [{"type": "string", "maxLength": 200}, {"type": "number"}, {"type": "boolean"}]}

@@ -3,12 +3,13 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from tunebook_server.api.schemas import FaultOut, Lines, Received, Sent, Value
+from tunebook_server.domain.findings.thresholds import BY_NAME
 from tunebook_server.domain.samplers import SAMPLERS
 from tunebook_server.domain.search_space import SearchSpace
-from tunebook_server.domain.study import (
+from tunebook_server.domain.study_limits import (
     ATTEMPTS,
     ATTEMPTS_MOST,
     ID_HIGHEST,
@@ -44,6 +45,21 @@ EXAMPLE: dict[str, Any] = {
 }
 
 _TEXT = {"type": "string", "maxLength": TEXT_LONGEST}
+CHECKS: dict[str, Any] = {
+    "type": "object",
+    "description": "Thresholds of the checklist that the study overrides.",
+    "properties": {
+        each.name: {
+            "type": "integer" if each.whole else "number",
+            "minimum": each.low,
+            "maximum": each.high,
+            "default": each.default,
+            "description": each.says,
+        }
+        for each in BY_NAME.values()
+    },
+    "additionalProperties": False,
+}
 STUDY_DOCUMENT: dict[str, Any] = {
     "title": "StudyDocument",
     "type": "object",
@@ -93,6 +109,7 @@ STUDY_DOCUMENT: dict[str, Any] = {
             "items": {"type": "integer", "minimum": 1, "maximum": ID_HIGHEST},
             "description": "Studies of the same project that this one follows.",
         },
+        "checks": CHECKS,
         "space": {"$ref": "#/components/schemas/SearchSpace"},
     },
     "additionalProperties": False,
@@ -136,6 +153,7 @@ class StudyOut(Sent):
     changed_at: datetime
     finished_at: datetime | None
     parents: list[int] = Field(description="Studies that it follows.")
+    checks: dict[str, float] = Field(description="Thresholds of the checklist that it overrides.")
 
 
 class StudyChange(Received):
@@ -147,6 +165,7 @@ class StudyChange(Received):
     state: State = "running"
     budget: int = Field(default=1, ge=1, le=TRIALS_MOST)
     parallel: int = Field(default=1, ge=1, le=PARALLEL_MOST)
+    checks: Annotated[dict[str, Any], WithJsonSchema(CHECKS)] = Field(default={})
 
 
 class PreviewIn(Received):

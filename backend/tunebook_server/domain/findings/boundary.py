@@ -12,12 +12,27 @@ from numpy.typing import NDArray
 from tunebook_server.domain.changes import Range
 from tunebook_server.domain.findings.finding import Finding, Proposal, Shown, Verdict, not_enough
 from tunebook_server.domain.findings.results import Results
+from tunebook_server.domain.findings.threshold import Threshold
 from tunebook_server.domain.search_space import Float, Integer
 
 ITEM = "boundary"
-NEEDED_TRIALS = 10  # below it the best trial is near an edge by chance too often
-EDGE = 0.10  # of the range, on its scale
-EDGE_SHARE = 0.5  # of the resamples
+NEEDED_TRIALS = Threshold(
+    "boundary.needed_trials",
+    10,
+    1,
+    10_000,
+    "Feasible trials below which nothing is said: the best of few is near an edge by chance.",
+)
+EDGE = Threshold(
+    "boundary.edge", 0.10, 0.01, 0.45, "The outer share of a range, on its scale, that counts as its edge."
+)
+EDGE_SHARE = Threshold(
+    "boundary.edge_share",
+    0.5,
+    0.05,
+    1.0,
+    "The share of resamples with their best trial at an edge above which it warns.",
+)
 RESAMPLES = 1_000
 TOP_TRIALS = 3
 TOP_SHARE = 0.05
@@ -59,12 +74,12 @@ def _check(results: Results, parameter: Float | Integer) -> Finding:
     key = results.space.key(parameter)
     units = results.units(key)
     here = results.ranked[np.isfinite(units[results.ranked])]
-    need = int(results.threshold("boundary.needed_trials", NEEDED_TRIALS))
+    need = int(results.threshold(NEEDED_TRIALS))
     if len(here) < need:
         return not_enough(ITEM, len(here), need, "feasible trial", subject=key)
     top = units[here[: max(TOP_TRIALS, int(np.ceil(TOP_SHARE * len(here))))]]
     lower, upper = (_edge(results, units, here, top, high=high) for high in (False, True))
-    limit = results.threshold("boundary.edge_share", EDGE_SHARE)
+    limit = results.threshold(EDGE_SHARE)
     evidence = {
         "best": float(results.columns.values[key][here[0]]),
         "best_place": float(units[here[0]]),
@@ -102,7 +117,7 @@ def _edge(
 ) -> Edge:
     """`here`: places of the feasible trials, the best first."""
     distance = 1 - units if high else units
-    edge = results.threshold("boundary.edge", EDGE)
+    edge = results.threshold(EDGE)
     near = distance[here] <= edge
     beyond = np.isfinite(distance) & (distance < float(np.median(distance[here[: len(top)]])))
     infeasible, feasible = int((beyond & results.infeasible).sum()), int((beyond & results.feasible).sum())
@@ -160,7 +175,7 @@ def _narrower(parameter: Float | Integer, key: str, units: NDArray[np.float64]) 
     if len(good) < GOOD_NEEDED or np.ptp(good) >= GOOD_SPAN:
         return None
     start, end = max(0.0, good.min() - GOOD_MARGIN), min(1.0, good.max() + GOOD_MARGIN)
-    if end - start > 1 - EDGE:
+    if end - start > 1 - EDGE.default:
         return None
     low, high = (_at(parameter, u) for u in (start, end))
     if not low < high:

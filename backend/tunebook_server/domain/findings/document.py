@@ -5,11 +5,12 @@ from typing import Any
 
 from tunebook_server.domain import changes
 from tunebook_server.domain.findings.finding import Evidence, Finding
+from tunebook_server.domain.findings.thresholds import overridden
 from tunebook_server.domain.numbers import encode
 
 
-def document(finding: Finding) -> dict[str, Any]:
-    """What is kept and sent: NaN and the infinities as their words."""
+def document(finding: Finding, checks: Mapping[str, float]) -> dict[str, Any]:
+    """What is kept and sent: NaN and the infinities as their words. `checks`: what the study overrides."""
     figure, proposal = finding.figure, finding.proposal
     return {
         "item": finding.item,
@@ -19,6 +20,7 @@ def document(finding: Finding) -> dict[str, Any]:
         "evidence": _evidence(finding.evidence),
         "trials": finding.trials,
         "figure": figure and {"kind": figure.kind, "options": dict(figure.options)},
+        "thresholds": overridden(checks, finding.item),
         "proposal": proposal and {"title": proposal.title, "changes": changes.document(proposal.changes)},
     }
 

@@ -11,12 +11,19 @@ import numpy as np
 from tunebook_server.domain.chunk import Steps
 from tunebook_server.domain.findings.finding import Finding, Shown, Verdict, not_enough
 from tunebook_server.domain.findings.results import Results
+from tunebook_server.domain.findings.threshold import Threshold
 
 ITEM = "evaluation spacing"
 NEEDED_POINTS = 6  # four intervals besides the first and the last
 TOLERANCE = 0.01  # of the interval: epochs that are not whole numbers of steps
 TOLERANCE_FROM = 5  # steps: from here on an interval may be one step longer or shorter
-ODD_SHARE = 0.2  # of a trial's intervals: a trial that was resumed has some
+ODD_SHARE = Threshold(
+    "evaluation_spacing.odd_share",
+    0.2,
+    0.0,
+    1.0,
+    "The share of a trial's intervals that may differ from the usual one.",
+)
 IRREGULAR_SHARE = 0.5  # of the trials
 THINNED_FROM = 500  # points: a longer curve may have been thinned, so that intervals are multiples of one
 THINNED_SMALLEST = 0.05  # of the intervals of a thinned curve are that one
@@ -62,7 +69,7 @@ def spacing(steps: Steps) -> Spacing:
 
 def _finding(results: Results, found: dict[int, Spacing]) -> Finding:
     """`found` from the best trial on."""
-    most = results.threshold("evaluation_spacing.odd_share", ODD_SHARE)
+    most = results.threshold(ODD_SHARE)
     irregular = {trial: each for trial, each in found.items() if each.odd > most}
     warned = len(irregular) >= IRREGULAR_SHARE * len(found)
     shown = list(irregular if warned else found)[:5]

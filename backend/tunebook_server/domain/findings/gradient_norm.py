@@ -12,12 +12,15 @@ from numpy.typing import NDArray
 from tunebook_server.domain.findings.configuration import configuration_of
 from tunebook_server.domain.findings.finding import Evidence, Finding, Shown, Verdict, not_enough
 from tunebook_server.domain.findings.results import Results
+from tunebook_server.domain.findings.threshold import Threshold
 from tunebook_server.domain.metric_roles import MetricRole, find, is_clipping_threshold
 
 ITEM = "gradient norm"
 NEEDED_POINTS = 20
 PERCENTILE = 0.90  # of the norms: the threshold to start with (playbook)
-CLIPPED_SHARE = 0.5  # of the steps (playbook)
+CLIPPED_SHARE = Threshold(
+    "gradient_norm.clipped_share", 0.5, 0.01, 1.0, "The share of steps that may be clipped (playbook)."
+)
 AT_THRESHOLD = 1e-3  # relative: norms logged after clipping lie at the threshold itself
 
 
@@ -61,7 +64,7 @@ def _of_trial(results: Results, place: int, norms: NDArray[np.float64], shown: S
     share = float((norms >= threshold * (1 - AT_THRESHOLD)).mean())
     clips = f"{name} = {threshold:.3g} clips {share:.0%} of the steps of the best trial"
     verdict, sentence = Verdict.PASS, f"{clips}; the 90th percentile of the gradient norm is {usual:.3g}."
-    if share > results.threshold("gradient_norm.clipped_share", CLIPPED_SHARE):
+    if share > results.threshold(CLIPPED_SHARE):
         verdict = Verdict.WARN
         sentence = f"{clips}: that is a lower learning rate in disguise; lower the learning rate instead."
     evidence |= {"threshold": threshold, "clipped_share": share}

@@ -10,16 +10,35 @@ from tunebook_server.domain.findings.finding import Evidence, Finding, Proposal,
 from tunebook_server.domain.findings.results import Results
 from tunebook_server.domain.findings.separation import Separation, separation
 from tunebook_server.domain.findings.statistics import wilson
+from tunebook_server.domain.findings.threshold import Threshold
 from tunebook_server.domain.findings.values import among
 from tunebook_server.domain.search_space import Float, Integer
 from tunebook_server.domain.trial_columns import choices
 
 ITEM = "infeasible share"
-NEEDED_TRIALS = 10  # ended ones
-WARN_SHARE = 0.10
-FAIL_SHARE = 0.50
-SEPARATED_P = 0.01
-SEPARATED_CONTRAST = 0.3  # below it a cut is beyond chance and of no use
+NEEDED_TRIALS = Threshold(
+    "infeasible_share.needed_trials", 10, 1, 10_000, "Ended trials below which nothing is said."
+)
+WARN_SHARE = Threshold(
+    "infeasible_share.warn_share", 0.10, 0.0, 1.0, "The infeasible share above which it warns."
+)
+FAIL_SHARE = Threshold(
+    "infeasible_share.fail_share", 0.50, 0.0, 1.0, "The infeasible share above which it fails."
+)
+SEPARATED_P = Threshold(
+    "infeasible_share.separated_p",
+    0.01,
+    1e-6,
+    0.5,
+    "The probability of so good a cut by chance below which a hyperparameter is blamed.",
+)
+SEPARATED_CONTRAST = Threshold(
+    "infeasible_share.separated_contrast",
+    0.3,
+    0.0,
+    1.0,
+    "How well a cut must separate to be of use, 1 for wholly.",
+)
 OUTCOME_TRIALS = 5  # of the rarer outcome: among fewer no cut is beyond chance
 CUT_SHARE = 0.5  # infeasible beyond the cut; where most can run, cutting loses more than it saves
 TOP_TRIALS = 3  # that no cut may throw away
@@ -28,7 +47,7 @@ TOP_TRIALS = 3  # that no cut may throw away
 def check(results: Results) -> list[Finding]:
     infeasible, feasible = int(results.infeasible.sum()), int(results.feasible.sum())
     have = infeasible + feasible
-    need = max(1, int(results.threshold("infeasible_share.needed_trials", NEEDED_TRIALS)))
+    need = max(1, int(results.threshold(NEEDED_TRIALS)))
     if have < need:
         return [not_enough(ITEM, have, need, "ended trial")]
     share = infeasible / have
@@ -64,15 +83,15 @@ def check(results: Results) -> list[Finding]:
 
 
 def _verdict(results: Results, share: float) -> Verdict:
-    if share > results.threshold("infeasible_share.fail_share", FAIL_SHARE):
+    if share > results.threshold(FAIL_SHARE):
         return Verdict.FAIL
-    warns = share > results.threshold("infeasible_share.warn_share", WARN_SHARE)
+    warns = share > results.threshold(WARN_SHARE)
     return Verdict.WARN if warns else Verdict.PASS
 
 
 def _separates(results: Results, found: Separation) -> bool:
-    p = results.threshold("infeasible_share.separated_p", SEPARATED_P)
-    contrast = results.threshold("infeasible_share.separated_contrast", SEPARATED_CONTRAST)
+    p = results.threshold(SEPARATED_P)
+    contrast = results.threshold(SEPARATED_CONTRAST)
     return found.p < p and found.contrast >= contrast
 
 

@@ -12,10 +12,17 @@ from numpy.typing import NDArray
 from tunebook_server.domain.chunk import Points
 from tunebook_server.domain.findings.finding import Evidence, Finding, Shown, Verdict, not_enough
 from tunebook_server.domain.findings.results import Curves, Results
+from tunebook_server.domain.findings.threshold import Threshold
 from tunebook_server.domain.metric_roles import MetricRole, find, unit
 
 ITEM = "input bound"
-WAIT_SHARE = 0.20  # of the step time (playbook)
+WAIT_SHARE = Threshold(
+    "input_bound.wait_share",
+    0.20,
+    0.01,
+    1.0,
+    "The share of step time spent on waiting for data above which it warns (playbook).",
+)
 NEEDED_POINTS = 5
 START = 0.1  # of a run: compilation and filling caches
 AS_SHARE_MOST = 1.5  # a utilisation that never exceeds it is a share, not a percentage
@@ -40,7 +47,7 @@ def check(results: Results) -> list[Finding]:
         for trial in results.columns.ids[results.ranked].tolist()
         if (found := measure(trial, results.curves.get(trial, {}))).metrics
     ]
-    limit = results.threshold("input_bound.wait_share", WAIT_SHARE)
+    limit = results.threshold(WAIT_SHARE)
     waits = [each.wait for each in measured if each.wait is not None]
     busy = [each.busy for each in measured if each.busy is not None]
     evidence: dict[str, Evidence] = {

@@ -17,19 +17,30 @@ from tunebook_server.domain.errors import Invalid
 from tunebook_server.domain.findings.configuration import configuration_of
 from tunebook_server.domain.findings.finding import Evidence, Finding, Proposal, Shown, Verdict, not_enough
 from tunebook_server.domain.findings.results import Results
+from tunebook_server.domain.findings.threshold import Threshold
 from tunebook_server.domain.findings.training_series import BEFORE, WINDOW, jump, training_series
 from tunebook_server.domain.metric_roles import is_learning_rate
 from tunebook_server.domain.search_space import Float
 from tunebook_server.domain.trial import Value
 
 ITEM = "instability"
-NEAR = 2.0  # times the best rate (playbook)
+NEAR = Threshold(
+    "instability.near",
+    2.0,
+    1.0,
+    1_000.0,
+    "How many times the best learning rate the threshold of divergence must be (playbook).",
+)
 DOUBLE_CHECK = (1.0, 5.0, 10.0)  # times the best rate (playbook)
-NEEDED_TRIALS = 10
+NEEDED_TRIALS = Threshold(
+    "instability.needed_trials", 10, 3, 10_000, "Ended trials below which nothing is said."
+)
 NEEDED_INFEASIBLE = 3  # above the threshold: fewer may have failed for another reason
 CHANCE = 1e-3  # that infeasible trials lie above a threshold by luck; low, since it is chosen to be the best
 BEST_TRIALS = 3
-JUMPING_SHARE = 0.2  # of the curves: a search is expected to have some trials too bold
+JUMPING_SHARE = Threshold(
+    "instability.jumping_share", 0.2, 0.0, 1.0, "The share of curves that may fall, then jump and stay up."
+)
 REMEDIES = (
     "In this order: learning-rate warmup, gradient clipping, another optimiser, normalisation or residual "
     "connections, a lower rate."
@@ -124,14 +135,14 @@ def _of_rate(results: Results, key: str, here: NDArray[np.bool_]) -> Finding:
 
 def _too_few(results: Results, key: str, known: int, feasible: int) -> Finding | None:
     """`known`: the trials that were feasible or not."""
-    need = int(results.threshold("instability.needed_trials", NEEDED_TRIALS))
+    need = int(results.threshold(NEEDED_TRIALS))
     if known < need:
         return not_enough(ITEM, known, need, "trial", subject=key)
     return None if feasible else not_enough(ITEM, 0, 1, "feasible trial", subject=key)
 
 
 def near_threshold(results: Results, best: float, threshold: float) -> bool:
-    return threshold <= results.threshold("instability.near", NEAR) * best
+    return threshold <= results.threshold(NEAR) * best
 
 
 def _of_rest(results: Results, jumps: Jumps) -> Finding:
@@ -165,7 +176,7 @@ def _jumps(results: Results, here: NDArray[np.bool_]) -> Jumps:
 
 
 def _jump_often(results: Results, jumps: Jumps) -> bool:
-    share = results.threshold("instability.jumping_share", JUMPING_SHARE)
+    share = results.threshold(JUMPING_SHARE)
     return jumps.of_best > 0 or len(jumps.jumping) > share * len(jumps.trials)
 
 

@@ -17,10 +17,13 @@ import numpy as np
 from tunebook_server.domain.findings.finding import Evidence, Finding, Shown, Verdict, not_enough
 from tunebook_server.domain.findings.leading import Run, best_of_each_value, leading_runs, ranked_runs
 from tunebook_server.domain.findings.results import Results
+from tunebook_server.domain.findings.threshold import Threshold
 from tunebook_server.domain.findings.trends import LATE_NEEDED, LATE_SHARE, last, levels, noise
 
 ITEM = "late variance"
-GAPS = 1.0  # how many gaps late noise may be
+GAPS = Threshold(
+    "late_variance.gaps", 1.0, 0.05, 100.0, "How many gaps between what is compared late noise may be."
+)
 COMPARED = 2
 QUARTER_NEEDED = 8  # trials whose quarter and middle are compared: two lie before the quarter
 REMEDIES = "A larger batch, more validation examples, learning-rate decay or Polyak averaging would calm it."
@@ -76,7 +79,7 @@ def _of_trials(results: Results) -> Gap:
 def _finding(results: Results, runs: Sequence[Run], gap: Gap) -> Finding:
     noisiest = max(runs, key=lambda run: noise(run.curve))
     late = noise(noisiest.curve)
-    loud = late > results.threshold("late_variance.gaps", GAPS) * gap.width
+    loud = late > results.threshold(GAPS) * gap.width
     evidence: dict[str, Evidence] = {
         "trial": noisiest.number,
         "late_noise": late,

@@ -64,7 +64,7 @@ def training_losses(results: Results, trial_id: int) -> Points | None:
 
 def _run(results: Results, place: int) -> Run | None:
     columns = results.columns
-    points = results.objective_curve(int(columns.ids[place]))
+    points = results.reported(int(columns.ids[place]), results.objective.metric)
     if points is None or not len(points):
         return None
     stopped = bool(columns.in_state(TrialState.STOPPED)[place])

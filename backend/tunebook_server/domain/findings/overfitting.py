@@ -17,6 +17,7 @@ from tunebook_server.domain.findings.finding import Finding, Proposal, Shown, Ve
 from tunebook_server.domain.findings.leading import Run, leading_runs, ranked_runs, training_losses
 from tunebook_server.domain.findings.length import plain_name
 from tunebook_server.domain.findings.results import Results
+from tunebook_server.domain.findings.threshold import Threshold
 from tunebook_server.domain.findings.trends import (
     LATE_NEEDED,
     LATE_SHARE,
@@ -33,7 +34,13 @@ from tunebook_server.domain.findings.trends import (
 from tunebook_server.domain.search_space import Fixed, SearchSpace
 
 ITEM = "overfitting"
-RISE_DEVIATIONS = 2.0  # of late noise
+RISE_DEVIATIONS = Threshold(
+    "overfitting.rise_deviations",
+    2.0,
+    0.1,
+    100.0,
+    "Deviations of late noise by which the validation curve must rise.",
+)
 RISING_NEEDED = 8  # evaluations after the minimum: a shorter rise may be the swing of a curve
 AROUND = 0.05  # of the run, on either side of a step: what the training curve is averaged over
 
@@ -122,9 +129,7 @@ def _turn(results: Results, run: Run) -> Turn | None:
     lowest = int(level.values.argmin())
     rise = float(level.values[-1] - level.values[lowest])
     late = noise(curve)
-    least = max(
-        results.threshold("overfitting.rise_deviations", RISE_DEVIATIONS) * drift(curve), least_change(curve)
-    )
+    least = max(results.threshold(RISE_DEVIATIONS) * drift(curve), least_change(curve))
     training = training_losses(results, run.id)
     best_step = int(level.steps[lowest])
     trained = None if training is None else _change(training, best_step, int(level.steps[-1]))
@@ -145,7 +150,7 @@ def _trains_worse(training: Points | None, trained: float | None) -> bool:
     """Training that gets worse too is not overfitting but instability."""
     if training is None or trained is None:
         return False
-    return trained > max(RISE_DEVIATIONS * drift(training), least_change(training))
+    return trained > max(RISE_DEVIATIONS.default * drift(training), least_change(training))
 
 
 def _change(training: Points, start_step: int, end_step: int) -> float | None:

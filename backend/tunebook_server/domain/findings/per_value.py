@@ -13,13 +13,26 @@ from tunebook_server.domain.changes import Change, Range, Trials
 from tunebook_server.domain.findings.finding import Evidence, Finding, Proposal, Shown, Verdict, not_enough
 from tunebook_server.domain.findings.results import Results
 from tunebook_server.domain.findings.statistics import uneven_p
+from tunebook_server.domain.findings.threshold import Threshold
 from tunebook_server.domain.findings.values import Group, among, group
 from tunebook_server.domain.search_space import Boolean, Categorical, Searched
-from tunebook_server.domain.study import TRIALS_MOST
+from tunebook_server.domain.study_limits import TRIALS_MOST
 
 ITEM = "per-value sampling"
-VALUE_TRIALS = 5  # feasible ones, of every value (the playbook's figure)
-UNEVEN_P = 0.01
+VALUE_TRIALS = Threshold(
+    "per_value.trials",
+    5,
+    1,
+    10_000,
+    "Feasible trials of a scientific value below which it warns (the playbook's figure).",
+)
+UNEVEN_P = Threshold(
+    "per_value.uneven_p",
+    0.01,
+    1e-6,
+    0.5,
+    "The probability of so uneven a draw below which trials are uneven beyond chance.",
+)
 NAMES_SHOWN = 5  # in a sentence
 NAMES_MOST = 10  # in the evidence
 
@@ -84,7 +97,7 @@ def _count(results: Results, parameter: Searched) -> Counted:
     # a grid gives all values the same number, Halton and random search the share of the range
     shares = [np.array([each.share for each in found.groups]), np.ones(len(found.groups))]
     chance = max(uneven_p(drawn, share) for share in shares)
-    uneven = chance < results.threshold("per_value.uneven_p", UNEVEN_P)
+    uneven = chance < results.threshold(UNEVEN_P)
     least = _least(results)
     lacking = np.maximum(0, drawn.max(initial=0) - drawn) if uneven else np.zeros_like(drawn)
     # by the share that is feasible; of a value with none, more trials are useless
@@ -105,7 +118,7 @@ def _count(results: Results, parameter: Searched) -> Counted:
 
 
 def _least(results: Results) -> int:
-    return max(1, int(results.threshold("per_value.trials", VALUE_TRIALS)))
+    return max(1, int(results.threshold(VALUE_TRIALS)))
 
 
 def _sentence(counted: Counted, least: int) -> str:

@@ -11,10 +11,17 @@ import numpy as np
 from tunebook_server.domain.findings.finding import Evidence, Finding, Shown, Verdict, not_enough
 from tunebook_server.domain.findings.periods import POINTS_NEEDED, START, Period, period
 from tunebook_server.domain.findings.results import Results
+from tunebook_server.domain.findings.threshold import Threshold
 from tunebook_server.domain.metric_roles import MetricRole, find
 
 ITEM = "periodicity"
-CHANCE = 0.01  # of any such peak in any of the trials looked at (playbook)
+CHANCE = Threshold(
+    "periodicity.chance",
+    0.01,
+    1e-9,
+    0.5,
+    "The probability of such a period by chance, in any curve, below which it warns (playbook).",
+)
 NEEDED_POINTS = int(np.ceil(POINTS_NEEDED / (1 - START)))
 SAME_PERIOD = 0.1  # relative: the learning rate's and the metric's
 
@@ -55,13 +62,13 @@ def _scheduled(results: Results, trial: int, strongest: Period) -> bool:
     cycle = None if metric is None else period(curves[metric])
     return (
         cycle is not None
-        and cycle.chance < CHANCE
+        and cycle.chance < CHANCE.default
         and abs(cycle.steps - strongest.steps) <= SAME_PERIOD * strongest.steps
     )
 
 
 def _finding(results: Results, found: list[Found], looked_at: int) -> Finding:
-    limit = results.threshold("periodicity.chance", CHANCE) / looked_at
+    limit = results.threshold(CHANCE) / looked_at
     significant = [each for each in found if each.period.chance < limit]
     unexplained = [each for each in significant if not each.scheduled]
     shown = min(unexplained or significant or found, key=lambda each: each.period.chance, default=None)

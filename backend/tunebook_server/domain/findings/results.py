@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from tunebook_server.domain.chunk import Points
 from tunebook_server.domain.families import split
+from tunebook_server.domain.findings.threshold import Threshold
 from tunebook_server.domain.objective import Objective
 from tunebook_server.domain.search_space import Float, Integer, Searched, SearchSpace
 from tunebook_server.domain.trial_columns import TrialColumns, choices
@@ -20,7 +21,8 @@ Curves = Mapping[str, Points]
 @dataclass(frozen=True)
 class Results:
     """`curves`: by trial id, of a bounded choice of trials (the best of each scientific value, the best of
-    all, and a spread of the rest), each curve as reported or, if it is very long, thinned.
+    all, and a spread of the rest), each curve as reported or, if it is very long, thinned to its extremes;
+    `samples` has of the latter, where noise matters, runs of the points that were reported.
 
     `thresholds` overrides constants by their names ("boundary.edge_share"); `seed` is that of every
     resampling; `retrain_deviation` the standard deviation of the objective between retrainings of one
@@ -32,12 +34,13 @@ class Results:
     budget: int
     columns: TrialColumns
     curves: Mapping[int, Curves] = field(default_factory=dict)
+    samples: Mapping[int, Curves] = field(default_factory=dict)
     thresholds: Mapping[str, float] = field(default_factory=dict)
     retrain_deviation: float | None = None
     seed: int = 0
 
-    def threshold(self, name: str, default: float) -> float:
-        return self.thresholds.get(name, default)
+    def threshold(self, threshold: Threshold) -> float:
+        return self.thresholds.get(threshold.name, threshold.default)
 
     @cached_property
     def losses(self) -> NDArray[np.float64]:
@@ -82,11 +85,17 @@ class Results:
         none, the training loss."""
         found = self.curves.get(trial_id, {})
         family = split(self.objective.metric)[1]
-        train = {split(name)[1]: points for name, points in found.items() if split(name)[0] == "train"}
-        return train.get(family, train.get("loss"))
+        train = {split(name)[1]: name for name in found if split(name)[0] == "train"}
+        name = train.get(family, train.get("loss"))
+        return None if name is None else self.reported(trial_id, name)
 
     def objective_curve(self, trial_id: int) -> Points | None:
         return self.curves.get(trial_id, {}).get(self.objective.metric)
+
+    def reported(self, trial_id: int, metric: str) -> Points | None:
+        """A curve, or the sample of it, whose noise is that of the points that were reported."""
+        sample = self.samples.get(trial_id, {}).get(metric)
+        return self.curves.get(trial_id, {}).get(metric) if sample is None else sample
 
 
 def unit_column(parameter: Searched, values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -19,16 +19,27 @@ from tunebook_server.domain.best_of_k import Doubling, campaigns, doubling, quan
 from tunebook_server.domain.changes import Trials
 from tunebook_server.domain.findings.finding import Evidence, Finding, Proposal, Shown, Verdict, not_enough
 from tunebook_server.domain.findings.results import Results
+from tunebook_server.domain.findings.threshold import Threshold
 from tunebook_server.domain.search_space import Boolean, Categorical
-from tunebook_server.domain.study import TRIALS_MOST
+from tunebook_server.domain.study_limits import TRIALS_MOST
 
 ITEM = "sampling"
-NEEDED_TRIALS = 10  # below it neither the good region nor its spread can be seen
+NEEDED_TRIALS = Threshold(
+    "sampling.needed_trials", 10, 4, 10_000, "Feasible trials below which nothing is said."
+)
 DOUBLINGS_NEED = 4  # trials, of which a quarter and a half are compared with all
-GOOD_NEEDED = 5  # as many as a scientific value needs (the playbook's own figure)
+GOOD_NEEDED = Threshold(
+    "sampling.good_needed", 5, 1, 1_000, "Trials in the good region below which it warns."
+)
 LUCK_OF_FIVE = 1.163  # deviations: expected extreme of 5 normal values, as many as are needed
 LUCK_OF_THREE = 0.846  # of 3: the quartiles of the best of half are the best trial and the third
-GOOD_SHARE = 0.10  # of the feasible range, where no retrain deviation is known
+GOOD_SHARE = Threshold(
+    "sampling.good_share",
+    0.10,
+    0.001,
+    0.5,
+    "The share of the feasible range that is the good region, without retrainings.",
+)
 MOST_TIMES = 4  # the budget: beyond it fewer hyperparameters help more than more trials
 RESAMPLES = 1_000
 STRATA_MOST = 20
@@ -55,11 +66,11 @@ class Sampled:
 
 def check(results: Results) -> list[Finding]:
     have = len(results.ranked)
-    need = max(DOUBLINGS_NEED, int(results.threshold("sampling.needed_trials", NEEDED_TRIALS)))
+    need = max(DOUBLINGS_NEED, int(results.threshold(NEEDED_TRIALS)))
     if have < need:
         return [not_enough(ITEM, have, need, "feasible trial")]
     sampled = _sampled(results)
-    few = sampled.good < results.threshold("sampling.good_needed", GOOD_NEEDED)
+    few = sampled.good < results.threshold(GOOD_NEEDED)
     exhausted = sampled.ended >= _combinations(results)
     warns = (few or sampled.wide) and not exhausted
     return [
@@ -86,7 +97,7 @@ def _sampled(results: Results) -> Sampled:
     best, spread = float(losses[0]), float(losses[-1]) - float(losses[0])
     deviation = _deviation(results)
     if deviation is None:
-        width, limit = results.threshold("sampling.good_share", GOOD_SHARE) * spread, inf
+        width, limit = results.threshold(GOOD_SHARE) * spread, inf
     else:
         width, limit = (1 + LUCK_OF_FIVE) * deviation, (1 + LUCK_OF_THREE) * deviation
     every = outcomes(results)
@@ -113,7 +124,7 @@ def _sampled(results: Results) -> Sampled:
 def _wanted(results: Results, ended: int, *, good: int, excess: float, curve: Doubling) -> int:
     """Enough for the good region at the share seen so far, and for the curve to be flat: gain and spread of
     the best shrink by one ratio with every doubling, and are `excess` times too wide now."""
-    times = results.threshold("sampling.good_needed", GOOD_NEEDED) / good
+    times = results.threshold(GOOD_NEEDED) / good
     if excess > 1:
         doublings = log(excess) / -log(curve.ratio) if 0 < curve.ratio < 1 else MOST_TIMES
         times = max(times, 2 ** min(doublings, MOST_TIMES))

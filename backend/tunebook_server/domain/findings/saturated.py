@@ -15,7 +15,9 @@ from tunebook_server.domain.findings.leading import Run, leading_runs
 from tunebook_server.domain.findings.length import other_length
 from tunebook_server.domain.findings.results import Results
 from tunebook_server.domain.findings.still_improving import best_step_share, read_ending
+from tunebook_server.domain.findings.threshold import Threshold
 from tunebook_server.domain.findings.trends import (
+    HALF,
     LATE_NEEDED,
     LATE_SHARE,
     drift,
@@ -27,9 +29,17 @@ from tunebook_server.domain.findings.trends import (
 )
 
 ITEM = "saturated early"
-HALF = 0.5  # of the run
+EARLY = Threshold(
+    "saturated.half", 0.5, 0.05, 0.95, "The share of the run before which gains must have ended."
+)
 FIRST_TENTH = 0.10  # playbook: best steps in the first tenth ask for shorter training
-GAIN_DEVIATIONS = 2.0  # of late noise: how far the lowest level of a flat curve drifts by luck
+GAIN_DEVIATIONS = Threshold(
+    "saturated.gain_deviations",
+    2.0,
+    0.1,
+    100.0,
+    "Deviations of late noise that a later gain must exceed to count.",
+)
 MARGIN = 1.5  # a shorter run still holds half as much again as was needed
 SHORTER = 0.75  # a length above this share is not worth a study
 
@@ -92,13 +102,13 @@ def _saturation(results: Results, run: Run) -> Saturation | None:
     level = levels(curve)
     best = np.minimum.accumulate(level.values)
     late = noise(curve)
-    spread = results.threshold("saturated.gain_deviations", GAIN_DEVIATIONS) * drift(curve)
+    spread = results.threshold(GAIN_DEVIATIONS) * drift(curve)
     least = max(spread, least_change(curve))
     there = int((best - best[-1] <= least).argmax())
     step = int(level.steps[there])
     length = float(curve.steps[-1] - curve.steps[0])
     share = (step - int(curve.steps[0])) / length
-    early = share < results.threshold("saturated.half", HALF)
+    early = share < results.threshold(EARLY)
     return Saturation(run, share, step, late, early and not ending.improves and not _falls(curve, least))
 
 

@@ -13,6 +13,7 @@ from tunebook_server.domain.findings.finding import Evidence, Finding, Shown, Ve
 from tunebook_server.domain.findings.leading import Run, leading_runs
 from tunebook_server.domain.findings.length import other_length
 from tunebook_server.domain.findings.results import Results
+from tunebook_server.domain.findings.threshold import Threshold
 from tunebook_server.domain.findings.trends import (
     LATE_NEEDED,
     Trend,
@@ -27,8 +28,16 @@ from tunebook_server.domain.trial import TrialState
 
 ITEM = "still improving"
 LATE_QUARTER = 0.25  # playbook: best steps in the last quarter ask for longer training
-GAIN_DEVIATIONS = 2.0  # of late noise
-LONGER = 2.0
+GAIN_DEVIATIONS = Threshold(
+    "still_improving.gain_deviations",
+    2.0,
+    0.1,
+    100.0,
+    "Deviations of late noise that the last quarter must gain.",
+)
+LONGER = Threshold(
+    "still_improving.longer", 2.0, 1.1, 100.0, "How many times as long the proposed training is."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +97,7 @@ def _finding(results: Results, endings: Sequence[Ending]) -> Finding:
         f"Trial {clearest.run.number} was still improving at its end: the study is compute-bound. "
         "Train longer, with the schedule stretched to match, before a value is called best."
     )
-    longer = other_length(results.space, results.threshold("still_improving.longer", LONGER))
+    longer = other_length(results.space, results.threshold(LONGER))
     return Finding(ITEM, Verdict.WARN, sentence, evidence, len(endings), figure=figure, proposal=longer)
 
 
@@ -100,7 +109,7 @@ def read_ending(results: Results, run: Run) -> Ending | None:
     level = levels(run.curve)
     lowest = int(level.values.argmin())
     best_late = lowest == len(level) - 1 or int(level.steps[lowest]) >= int(quarter.steps[0])
-    deviations = results.threshold("still_improving.gain_deviations", GAIN_DEVIATIONS)
+    deviations = results.threshold(GAIN_DEVIATIONS)
     least = max(deviations * drift(run.curve), least_change(run.curve))
     return Ending(run, trend(quarter), noise(run.curve), least, best_late)
 

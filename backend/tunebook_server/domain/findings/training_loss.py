@@ -12,12 +12,19 @@ from numpy.typing import NDArray
 from tunebook_server.domain.findings.finding import Finding, Shown, Verdict, not_enough
 from tunebook_server.domain.findings.periods import memory_of
 from tunebook_server.domain.findings.results import Results
+from tunebook_server.domain.findings.threshold import Threshold
 from tunebook_server.domain.findings.training_series import Series, jump, robust_deviation, training_series
 
 ITEM = "training loss rises"
 NEEDED_POINTS = 8  # below it Kendall's test has no power
 BEST_TRIALS = 3
-RISING_SHARE = 0.5  # of the best trials, or of all
+RISING_SHARE = Threshold(
+    "training_loss.rising_share",
+    0.5,
+    0.01,
+    0.99,
+    "The share of the best trials, or of all, whose training loss may rise.",
+)
 CONFIDENCE = 0.99  # of the slope's interval, since several curves are looked at
 RISE_DEVIATIONS = 2.0  # over the run: less is the wandering of a plateau
 BLOCKS = 60  # whose medians enter, so that neighbours depend on each other less
@@ -83,7 +90,7 @@ def _blocks(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _finding(results: Results, slopes: list[Slope]) -> Finding:
     """`slopes` from the best trial to the worst."""
-    limit = results.threshold("training_loss.rising_share", RISING_SHARE)
+    limit = results.threshold(RISING_SHARE)
     best = slopes[:BEST_TRIALS]
     rising = [each for each in slopes if each.rises]
     of_best = sum(each.rises for each in best)

@@ -7,7 +7,8 @@ from tunebook_server.domain.lint.advice import Advice
 from tunebook_server.domain.lint.reading import entries, exploits
 from tunebook_server.domain.lint.trials import more_trials, needed
 from tunebook_server.domain.samplers import SAMPLERS
-from tunebook_server.domain.study import TRIALS_MOST, StudyDesign
+from tunebook_server.domain.study import StudyDesign
+from tunebook_server.domain.study_limits import TRIALS_MOST
 
 RULE = "sampler"
 UNADAPTIVE = ("halton", "random", "grid", "manual")

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from tunebook_server.domain.changes import Draw, Mend, Trials
 from tunebook_server.domain.lint.advice import Advice
 from tunebook_server.domain.lint.reading import BUCKETS, active_share, entries
-from tunebook_server.domain.study import TRIALS_MOST, StudyDesign
+from tunebook_server.domain.study import StudyDesign
+from tunebook_server.domain.study_limits import TRIALS_MOST
 
 RULE = "too_few_trials"
 PER_VALUE = 5
