@@ -43,6 +43,22 @@ def test_the_range_is_cut_at_the_threshold() -> None:
     assert finding.proposal.changes == (Range("layers", 5.0, 12.0),)
 
 
+def test_the_condition_of_a_conditional_one_is_named() -> None:
+    space = [
+        SPACE[0],
+        {**SPACE[1], "when": {"optimizer": ["adam"]}},
+        {**SPACE[1], "high": 10.0, "when": {"optimizer": ["nesterov", "<b>lamb</b>"]}},
+    ]
+
+    def rule(configuration: Configuration, random: np.random.Generator) -> float | None:
+        unstable = configuration["optimizer"] == "adam" and float(configuration["learning_rate"]) > 0.03
+        return None if unstable else float(random.random())
+
+    finding = only(check(study(space, rule, trials=120)))
+    assert finding.evidence["best_cut"] == "optimizer=adam/learning_rate"
+    assert " where optimizer is adam: 100%" in finding.sentence
+
+
 def test_the_best_trials_are_not_cut_off() -> None:
     """Best just where it turns unstable: most diverge there, and the best does not."""
 

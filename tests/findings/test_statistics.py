@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from tunebook_server.domain.findings.finding import not_enough
 from tunebook_server.domain.findings.statistics import uneven_p, wilson
 
 
@@ -26,3 +27,15 @@ def test_chance_is_uneven_at_its_level() -> None:
         assert (chances <= level).mean() == pytest.approx(level, abs=0.04)
     assert uneven_p([90, 10], [1, 1]) < 1e-9
     assert uneven_p([7], [1]) == uneven_p([0, 0], [1, 1]) == 1
+
+
+@pytest.mark.parametrize(
+    ("noun", "have", "sentence"),
+    [
+        ("feasible trial", 3, "2 more feasible trials needed (3 of 5)."),
+        ("feasible trial", 4, "1 more feasible trial needed (4 of 5)."),
+        ("feasible trial with a curve", 2, "3 more feasible trials with a curve needed (2 of 5)."),
+    ],
+)
+def test_what_is_wanted_is_counted_in_words(noun: str, have: int, sentence: str) -> None:
+    assert not_enough("boundary", have, 5, noun).sentence == sentence

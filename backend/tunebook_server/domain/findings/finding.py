@@ -50,9 +50,10 @@ class Finding:
 
 
 def not_enough(item: str, have: int, need: int, noun: str, *, subject: str = "") -> Finding:
-    """Says how much more is wanted."""
+    """Says how much more is wanted; the plural of "trial with a curve" is "trials with a curve"."""
     more = need - have
-    sentence = f"{more} more {noun}{'' if more == 1 else 's'} needed ({have} of {need})."
+    head, mark, rest = noun.partition(" with ")
+    sentence = f"{more} more {head}{'' if more == 1 else 's'}{mark}{rest} needed ({have} of {need})."
     return Finding(
         item, Verdict.NOT_ENOUGH_DATA, sentence, {"have": have, "need": need}, trials=have, subject=subject
     )

@@ -41,6 +41,7 @@ SEPARATED_CONTRAST = Threshold(
 )
 OUTCOME_TRIALS = 5  # of the rarer outcome: among fewer no cut is beyond chance
 CUT_SHARE = 0.5  # infeasible beyond the cut; where most can run, cutting loses more than it saves
+CONDITIONS_SHOWN = 3  # values
 TOP_TRIALS = 3  # that no cut may throw away
 
 
@@ -110,7 +111,16 @@ def _where(found: Separation) -> str:
         place = f"with {found.parameter.name} = {_shown(found)}"
     else:
         place = f"with {found.parameter.name} {'above' if found.high else 'below'} {found.threshold:.4g}"
-    return f"chiefly {place}: {found.share:.0%} there, {found.other_share:.0%} elsewhere"
+    return f"chiefly {place}{_condition(found)}: {found.share:.0%} there, {found.other_share:.0%} elsewhere"
+
+
+def _condition(found: Separation) -> str:
+    """Of a conditional hyperparameter, for others may have its name."""
+    when = found.parameter.when
+    if when is None:
+        return ""
+    values = " or ".join(map(value_text, when.values[:CONDITIONS_SHOWN]))
+    return f" where {when.parent.rpartition('/')[2]} is {_clipped(values)}"
 
 
 def _advice(results: Results, found: Separation, change: Change | None) -> str:
@@ -171,5 +181,8 @@ def _title(found: Separation, change: Change) -> str:
 
 
 def _shown(found: Separation) -> str:
-    text = value_text(found.choice) if found.choice is not None else ""
+    return _clipped(value_text(found.choice) if found.choice is not None else "")
+
+
+def _clipped(text: str) -> str:
     return text if len(text) <= 40 else f"{text[:39]}…"
