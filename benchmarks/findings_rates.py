@@ -1,10 +1,10 @@
 """How often the findings of labelled studies are right, and how often they alarm: a Markdown table.
 
-    python -m benchmarks.findings_rates [--seeds 200] [--first-seed 10001] [--items boundary sampling ...]
+    python -m benchmarks.findings_rates [--seeds 100] [--first-seed 10001] [--items boundary sampling ...]
 
 `--seeds`: studies an item, label and noise level; the generators of `tests/findings/labels` take turns. The
-tests use seeds below 10,001; 200 here take about four minutes on two cores. In brackets are the counts and
-the 95 % interval (Wilson). Generators that were wrong go to stderr, with how often.
+tests use seeds up to 10,000; 100 here take about three minutes of processor time. In brackets are the counts
+and the 95 % interval (Wilson). Generators that were wrong go to stderr, with how often.
 """
 
 import argparse
@@ -36,7 +36,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--seeds", type=int, default=200)
+    parser.add_argument("--seeds", type=int, default=100)
     parser.add_argument("--first-seed", type=int, default=10_001)
     parser.add_argument("--items", nargs="+", default=list(CHECKLIST), choices=list(CHECKLIST))
     arguments = parser.parse_args()
