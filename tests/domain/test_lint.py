@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.domain.spaces import Entry, documents
+from tunebook_server.domain.changes_applied import applied
 from tunebook_server.domain.hyperparameter_names import NAMES, kind
-from tunebook_server.domain.lint import RULES, Advice, lint, mended
+from tunebook_server.domain.lint import RULES, Advice, lint
 from tunebook_server.domain.lint.rules import ADVICE_MOST
 from tunebook_server.domain.samplers.grid import CONFIGURATIONS_MOST, Grid
 from tunebook_server.domain.search_space import SearchSpace
@@ -203,7 +204,7 @@ def test_a_rule_speaks_and_its_mend_silences_it(rule: str, broken: StudyDesign, 
     (advice,) = of_rule(rule, broken)
     for text in (advice.sentence, advice.reason, advice.source, advice.title, advice.field):
         assert text
-    again = mended(broken, advice)
+    again = applied(broken, advice.changes)
     assert again != broken
     assert of_rule(rule, again) == []
 
@@ -212,7 +213,7 @@ def test_an_adaptive_sampler_is_for_a_study_that_asks_nothing() -> None:
     """No such sampler is registered yet, so a design document cannot name one."""
     asking = StudyDesign("x", "", design(LR).objective, design(LR, ARCHITECTURE).space, 60, sampler="tpe")
     (advice,) = RULES["sampler"](asking)
-    assert mended(asking, advice).sampler == "halton"
+    assert applied(asking, advice.changes).sampler == "halton"
     hunting = StudyDesign("x", "", design(LR).objective, design(LR).space, 60, sampler="tpe")
     assert list(RULES["sampler"](hunting)) == []
 
@@ -223,7 +224,7 @@ def test_the_sources_own_examples() -> None:
         "warmup_long", design(LR, fixed("warmup_steps", 1000), fixed("max_train_steps", 10_000))
     )
     assert advice.title == "Train max_train_steps 11,000"
-    run = mended(design(LR, fixed("warmup_steps", 1000), fixed("max_train_steps", 10_000)), advice)
+    run = applied(design(LR, fixed("warmup_steps", 1000), fixed("max_train_steps", 10_000)), advice.changes)
     assert run.space.document()[2]["value"] == 11_000
     for length in (10, 30, 70, 150):
         assert not of_rule(
@@ -234,7 +235,7 @@ def test_the_sources_own_examples() -> None:
 def test_a_split_range_has_one_entry_an_optimizer() -> None:
     broken = design(LR, choice("optimizer", "sgd", "adam", "lion", role="scientific"))
     (advice,) = of_rule("range_shared", broken)
-    assert mended(broken, advice).space.keys == (
+    assert applied(broken, advice.changes).space.keys == (
         "optimizer",
         "optimizer=sgd/learning_rate",
         "optimizer=adam/learning_rate",
@@ -346,7 +347,7 @@ def test_lint_takes_any_design_and_every_mend_is_a_design(
     assert len({advice.name for advice in advices}) == len(advices)
     for advice in advices:
         assert advice.field.split(".")[0] in ("space", "budget", "sampler")
-        again = mended(found, advice)
+        again = applied(found, advice.changes)
         assert StudyDesign.parse(again.document()) == again
         if advice.changes:
             assert advice.name not in [other.name for other in lint(again)], advice

@@ -20,8 +20,9 @@ from tunebook_server.api.schemas.studies import (
     StudyOut,
 )
 from tunebook_server.domain import changes
+from tunebook_server.domain.changes_applied import applied
 from tunebook_server.domain.errors import Fault, Invalid
-from tunebook_server.domain.lint import Advice, lint, mended
+from tunebook_server.domain.lint import Advice, lint
 from tunebook_server.domain.paging import Page
 from tunebook_server.domain.study import Study, StudyDesign
 from tunebook_server.services import follow_ups, studies
@@ -158,7 +159,7 @@ def edit(
 def _advice(design: StudyDesign, advice: Advice) -> dict[str, object]:
     mend = None
     if advice.changes:
-        document = mended(design, advice).document()
+        document = applied(design, advice.changes).document()
         mend = {"title": advice.title, "changes": changes.document(advice.changes), "document": document}
     return {
         "rule": advice.rule,

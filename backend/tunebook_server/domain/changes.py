@@ -8,7 +8,7 @@ from tunebook_server.domain.conditions import KEY_LONGEST
 from tunebook_server.domain.document import Document, refuse, show, value_problem
 from tunebook_server.domain.errors import Fault, Invalid
 from tunebook_server.domain.hyperparameter_document import read_hyperparameter
-from tunebook_server.domain.hyperparameter_rules import CHOICES_MOST
+from tunebook_server.domain.hyperparameter_rules import CHOICES_MOST, Role, Scale
 from tunebook_server.domain.samplers import SAMPLERS
 from tunebook_server.domain.study_limits import TRIALS_MOST
 from tunebook_server.domain.trial import Value
@@ -80,7 +80,7 @@ class Assign:
     """Another role, scientific or nuisance, of this searched key."""
 
     key: str
-    role: str
+    role: Role
 
     change: ClassVar[str] = "assign"
 
@@ -90,7 +90,7 @@ class Rescale:
     """Search this key on the other scale, linear or log, between the same ends."""
 
     key: str
-    scale: str
+    scale: Scale
 
     change: ClassVar[str] = "rescale"
 

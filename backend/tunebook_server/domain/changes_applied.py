@@ -4,12 +4,24 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from tunebook_server.domain.changes import Change, Choices, Draw, Fix, Range, Trials, Vary
+from tunebook_server.domain.changes import (
+    Assign,
+    Choices,
+    Depend,
+    Draw,
+    Fix,
+    Mend,
+    Range,
+    Remark,
+    Rescale,
+    Trials,
+    Vary,
+)
 from tunebook_server.domain.conditions import key_below
 from tunebook_server.domain.document import close_to, refuse, show
 from tunebook_server.domain.errors import Fault, Invalid
 from tunebook_server.domain.hyperparameter import Float, Hyperparameter, Integer, When
-from tunebook_server.domain.hyperparameter_changed import among, between, held
+from tunebook_server.domain.hyperparameter_changed import among, assigned, between, held, rescaled
 from tunebook_server.domain.hyperparameter_document import read_hyperparameter
 from tunebook_server.domain.samplers import sampler
 from tunebook_server.domain.samplers.grid import OPTION
@@ -33,7 +45,7 @@ class _Entry:
     """Named by a Vary: without a place in the space it is a fault, where others are left out."""
 
 
-def applied(design: StudyDesign, changes: Sequence[Change]) -> StudyDesign:
+def applied(design: StudyDesign, changes: Sequence[Mend]) -> StudyDesign:
     """The design with the changes, all named by the keys of `design`; later ones win over earlier ones.
 
     Hyperparameters whose condition can no longer hold leave the search. A sampler that has less than the
@@ -50,12 +62,13 @@ class _Next:
         self.entries: dict[str, _Entry] = {}
         self.trials: int | None = None
         self.draw: int | None = None
+        self.remarks: list[str] = []
         space = design.space
         for key, node in zip(space.keys, space.nodes, strict=True):
             parent = None if node.parent is None else space.nodes[node.parent].key
             self.entries[key] = _Entry(key, node.parameter, parent)
 
-    def apply(self, changes: Sequence[Change]) -> StudyDesign:
+    def apply(self, changes: Sequence[Mend]) -> StudyDesign:
         self.changes = changes
         last = {each.key: at for at, each in enumerate(changes) if isinstance(each, Range | Choices | Fix)}
         for place, change in enumerate(changes):
@@ -70,14 +83,18 @@ class _Next:
         refuse(self.faults)
         return self._design(kept)
 
-    def _change(self, place: int, change: Change) -> None:
+    def _change(self, place: int, change: Mend) -> None:
         match change:
             case Trials():
                 self.trials = place
             case Draw():
                 self.draw = place
+            case Remark():
+                self.remarks.append(change.text)
             case Vary():
                 self._vary(place, change)
+            case Depend():
+                self._depend(place, change)
             case _:
                 entry = self._entry(change.key)
                 entry.parameter, entry.touched = _changed(entry.parameter, change), place
@@ -107,7 +124,34 @@ class _Next:
         key = (
             parameter.name if above is None or when is None else key_below(above, when.values, parameter.name)
         )
+        twins = [entry.key for entry in self.entries.values() if entry.parameter.name == parameter.name]
         self.entries[key] = _Entry(key, parameter, above, place, wanted=True)
+        if twins:
+            self._move([key], behind=twins[-1])
+
+    def _depend(self, place: int, change: Depend) -> None:
+        """With all that hangs on it, behind its parent."""
+        entry = self._entry(change.key)
+        word = change.parent.rpartition("/")[2]
+        named = [each for each in self.entries.values() if each.parameter.name == word]
+        above = self.entries.get(change.parent) or (named[0] if named else self._entry(change.parent))
+        entry.parameter = replace(entry.parameter, when=When(change.parent, change.values))
+        entry.parent, entry.touched = above.key, place
+        keys = list(self.entries)
+        if keys.index(above.key) > keys.index(entry.key):
+            below = {entry.key}
+            for key, each in self.entries.items():
+                below |= {key} if each.parent in below else set()
+            self._move([key for key in keys if key in below], behind=above.key)
+
+    def _move(self, keys: Sequence[str], *, behind: str) -> None:
+        moved = {key: self.entries.pop(key) for key in keys}
+        order: dict[str, _Entry] = {}
+        for key, entry in self.entries.items():
+            order[key] = entry
+            if key == behind:
+                order |= moved
+        self.entries = order
 
     def _parent(self, parameter: Hyperparameter) -> _Entry | None:
         if parameter.when is None:
@@ -164,6 +208,7 @@ class _Next:
                 "parallel": self.design.parallel,
                 "attempts": self.design.max_attempts,
             }
+            document["note"] = "\n".join(filter(None, (self.design.note, *self.remarks)))
             document["space"] = space.document()
             return StudyDesign.parse(document)
         except Invalid as invalid:
@@ -219,7 +264,7 @@ def _of_change(place: int, fault: Fault) -> Fault:
     return Fault(field, f"change {place + 1} cannot be applied: {fault.problem}", fault.remedy)
 
 
-def _changed(parameter: Hyperparameter, change: Range | Choices | Fix) -> Hyperparameter:
+def _changed(parameter: Hyperparameter, change: Range | Choices | Fix | Assign | Rescale) -> Hyperparameter:
     match change:
         case Range():
             return between(parameter, change.low, change.high)
@@ -227,6 +272,10 @@ def _changed(parameter: Hyperparameter, change: Range | Choices | Fix) -> Hyperp
             return among(parameter, change.choices)
         case Fix():
             return held(parameter, change.value)
+        case Assign():
+            return assigned(parameter, change.role)
+        case Rescale():
+            return rescaled(parameter, change.scale)
 
 
 def _can(parent: Hyperparameter, value: Value) -> bool:

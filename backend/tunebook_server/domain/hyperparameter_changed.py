@@ -15,7 +15,7 @@ from tunebook_server.domain.hyperparameter import (
     Integer,
     same_value,
 )
-from tunebook_server.domain.hyperparameter_rules import Role
+from tunebook_server.domain.hyperparameter_rules import Role, Scale
 from tunebook_server.domain.trial import Value
 
 
@@ -45,13 +45,26 @@ def among(parameter: Hyperparameter, choices: Sequence[Value]) -> Hyperparameter
 
 
 def held(parameter: Hyperparameter, value: Value) -> Fixed:
-    """Numbers may lie outside the range searched so far, a categorical stays with its choices."""
-    if isinstance(parameter, Categorical):
+    """Numbers may lie outside the range or the numbers searched so far, a word is one of the choices."""
+    numbers = (
+        is_number(value) and isinstance(parameter, Categorical) and all(map(is_number, parameter.choices))
+    )
+    if isinstance(parameter, Categorical) and not numbers:
         try:
             value = parameter.check(value)
         except Invalid as invalid:
             raise Invalid(invalid.message, field="value", remedy=invalid.remedy) from None
     return Fixed(parameter.name, _typed(parameter, value, "value"), parameter.when)
+
+
+def assigned(parameter: Hyperparameter, role: Role) -> Hyperparameter:
+    """A fixed one has no other role, and stays as it is."""
+    return parameter if isinstance(parameter, Fixed) else replace(parameter, role=role)
+
+
+def rescaled(parameter: Hyperparameter, scale: Scale) -> Hyperparameter:
+    """What has no range has no scale, and stays as it is."""
+    return replace(parameter, scale=scale) if isinstance(parameter, Float | Integer) else parameter
 
 
 def _typed(parameter: Hyperparameter, value: Value, field: str) -> Value:

@@ -9,9 +9,10 @@ from fastapi.responses import JSONResponse, RedirectResponse
 
 from tunebook_server import broker
 from tunebook_server.domain.changes import parse
+from tunebook_server.domain.changes_applied import applied
 from tunebook_server.domain.errors import Fault, Invalid, NotFound
 from tunebook_server.domain.findings.thresholds import THRESHOLDS
-from tunebook_server.domain.lint import Advice, lint, mended
+from tunebook_server.domain.lint import Advice, lint
 from tunebook_server.domain.study import StudyDesign
 from tunebook_server.pages import design
 from tunebook_server.pages.form import Fields
@@ -120,7 +121,7 @@ def preview(project_id: Id, engine: Database, _: Person, fields: Fields) -> Resp
 def _mended(parsed: StudyDesign, name: str) -> dict[str, object]:
     """With the advice of this name followed; as it was where that is not given (any more)."""
     advice = next((advice for advice in lint(parsed) if advice.name == name), None)
-    return (mended(parsed, advice) if advice else parsed).document()
+    return (applied(parsed, advice.changes) if advice else parsed).document()
 
 
 def _page(

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from itertools import islice
 
+from tunebook_server.domain.changes_applied import applied
 from tunebook_server.domain.errors import Invalid
 from tunebook_server.domain.lint import (
     adam,
@@ -19,7 +20,6 @@ from tunebook_server.domain.lint import (
     warmup,
 )
 from tunebook_server.domain.lint.advice import Advice
-from tunebook_server.domain.lint.mending import mended
 from tunebook_server.domain.lint.reading import values
 from tunebook_server.domain.study import StudyDesign
 
@@ -63,7 +63,7 @@ def _fitting(design: StudyDesign, advice: Advice) -> Advice:
     holds other values, a name that is taken."""
     try:
         if advice.changes:
-            mended(design, advice)
+            applied(design, advice.changes)
             return advice
     except Invalid:
         pass
