@@ -74,6 +74,7 @@ def test_a_field_is_read_as_the_number_that_it_is(text: str, value: object) -> N
 
 @given(st.lists(SCALARS, min_size=1, max_size=5))
 @example(["64", "true", "x", "1, 2", '"', "a\\", " "])
+@example(['"', '"'])
 def test_any_choices_survive_the_form(choices: list[object]) -> None:
     """Text that looks like a number stays text, and a comma inside it is no border."""
     space = [

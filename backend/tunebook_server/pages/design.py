@@ -164,7 +164,7 @@ def _value(text: str) -> Any:
 
 def _text(value: object) -> str:
     """What `_value` reads back as the same."""
-    if isinstance(value, str) and _values(value) == [value] and value == value.strip():
+    if isinstance(value, str) and '"' not in value and _values(value) == [value] and value == value.strip():
         return value
     return json.dumps(value, ensure_ascii=False)
 
