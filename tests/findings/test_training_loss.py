@@ -14,6 +14,11 @@ def rising(done: NDArray[np.float64], random: np.random.Generator) -> NDArray[np
     return np.asarray(1.0 + random.uniform(0.3, 1.0) * done ** random.uniform(0.5, 2))
 
 
+def exploding(done: NDArray[np.float64], random: np.random.Generator) -> NDArray[np.float64]:
+    """As a wrong sign in the update makes it: hardly at first, then by ever more."""
+    return np.asarray(2.3 + 0.1 * np.expm1(random.uniform(6, 10) * done))
+
+
 def flat(done: NDArray[np.float64], random: np.random.Generator) -> NDArray[np.float64]:
     return np.full(len(done), 2.3)
 
@@ -26,9 +31,10 @@ def labelled(shape: Shape, *, memory: float = 0.0, count: int = 120) -> list[Res
     ]
 
 
+@pytest.mark.parametrize("shape", [rising, exploding])
 @pytest.mark.parametrize("count", [20, 120])
-def test_a_rising_training_loss_is_noticed(count: int) -> None:
-    found = [only(check(results)) for results in labelled(rising, count=count)]
+def test_a_rising_training_loss_is_noticed(shape: Shape, count: int) -> None:
+    found = [only(check(results)) for results in labelled(shape, count=count)]
     assert np.mean([finding.verdict == Verdict.FAIL for finding in found]) >= 0.95
     assert "probably a bug in the pipeline" in found[0].sentence
 
