@@ -47,6 +47,19 @@ class RealStudy:
             dict(zip(self.varied, values, strict=True)) for values in itertools.product(*self.varied.values())
         ]
 
+    def space(self) -> list[dict[str, object]]:
+        """As a study's design says it; a learning rate is never what a study asks about."""
+        fixed: list[dict[str, object]] = [
+            {"name": name, "type": "fixed", "value": value} for name, value in self.fixed.items()
+        ]
+        return fixed + [self._varied(name, knobs) for name, knobs in self.varied.items()]
+
+    def _varied(self, name: str, knobs: Sequence[Knob]) -> dict[str, object]:
+        if name == "learning_rate":
+            return {"name": name, "type": "float", "low": min(knobs), "high": max(knobs), "scale": "log"}  # type: ignore[type-var]
+        role = "scientific" if name == next(iter(self.varied)) else "nuisance"
+        return {"name": name, "type": "categorical", "choices": list(knobs), "role": role}
+
     def arguments(self, configuration: Mapping[str, Knob], seed: int) -> list[str]:
         knobs = {"seed": seed, **self.fixed, **configuration}
         return [f"--{name}={'-' if name in self.flipped else ''}{value}" for name, value in knobs.items()]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.findings.record_studies import RECORDED, SEEDS, STUDIES, Knob, RealStudy
+from tests.findings.record_studies import RECORDED, SEEDS, STUDIES, RealStudy
 from tunebook_server.domain.chunk import Points
 from tunebook_server.domain.findings import CHECKLIST, Results
 from tunebook_server.domain.objective import Objective
@@ -50,7 +50,7 @@ def results(name: str, seed: int) -> Results:
     real = STUDIES[name]
     trials = recorded()[name][str(seed)]
     curves = [_curves(real, trial["values"]) for trial in trials]
-    space = SearchSpace.parse(_space(real))
+    space = SearchSpace.parse(real.space())
     objective = Objective("valid/loss", evaluation=real.evaluation)  # type: ignore[arg-type]
     infeasible = np.array([trial["infeasible"] for trial in trials])
     ended = [found["valid/loss"] for found in curves]
@@ -79,23 +79,6 @@ def _curves(real: RealStudy, values: Mapping[str, Sequence[float]]) -> dict[str,
 
 def _of_feasible(infeasible: Any, values: Sequence[Any]) -> Any:
     return np.where(infeasible, np.nan, np.array(values, dtype=float))
-
-
-def _space(real: RealStudy) -> list[dict[str, object]]:
-    fixed: list[dict[str, object]] = [
-        {"name": name, "type": "fixed", "value": value} for name, value in real.fixed.items()
-    ]
-    scientific = next(iter(real.varied))
-    varied = [_varied(name, knobs, name == scientific) for name, knobs in real.varied.items()]
-    return fixed + varied
-
-
-def _varied(name: str, knobs: Sequence[Knob], scientific: bool) -> dict[str, object]:
-    """A learning rate is never what a study asks about."""
-    if name == "learning_rate":
-        return {"name": name, "type": "float", "low": min(knobs), "high": max(knobs), "scale": "log"}
-    role = "scientific" if scientific else "nuisance"
-    return {"name": name, "type": "categorical", "choices": list(knobs), "role": role}
 
 
 @pytest.mark.parametrize("seed", SEEDS)
