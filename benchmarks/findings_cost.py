@@ -4,9 +4,9 @@
 
 Studies of generated trials with `--points` evaluations of four metrics each stand in an embedded Postgres.
 For every size one JSON line of findings, measured in a process of its own as the control worker does the
-work: reading what the checklist looks at, each item of it, the first refresh, one after a batch of points
-and one after a trial has ended; in milliseconds on the clock, of the process's CPU and of Postgres's, and MiB
-by which the process's peak grew. `share_of_a_core`: what both take at most, at the pace of the service.
+work: reading what the checklist looks at, each item of it, the first refresh, one after a batch of points and
+one after a trial has ended; in ms on the clock, of the process's CPU and of Postgres's, and MiB that a step
+had at most above what was there before it. `share_of_a_core`: what both take at most, at the service's pace.
 
 Then one line of figures, which a real server draws: CPU of the server for one drawn anew and for one that it
 has kept, Postgres beside it, and bytes as sent. For the largest study also the time from the start of the
@@ -26,7 +26,6 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import get_context
 from pathlib import Path
-from resource import RUSAGE_SELF, getrusage
 
 import numpy as np
 import psutil
@@ -133,7 +132,8 @@ def cost_of_findings(url: str, study_id: int, postgres_pid: int, points: int) ->
     for costs in found.values():
         if "postgres_cpu_ms" in costs:
             pause_ms = max(findings.PAUSE_SECONDS * 1000, findings.PAUSE_PER_CPU * costs["cpu_ms"])
-            costs["share_of_a_core"] = round((costs["cpu_ms"] + costs["postgres_cpu_ms"]) / pause_ms, 3)
+            busy_ms = costs["cpu_ms"] + costs["postgres_cpu_ms"]
+            costs["share_of_a_core"] = round(busy_ms / (busy_ms + pause_ms), 3)
     return found
 
 
@@ -146,21 +146,24 @@ class Meter:
 
     @contextmanager
     def step(self, name: str, *, postgres: bool = True) -> Iterator[None]:
-        peak, there = peak_mib(), cpu_seconds(self.postgres) if postgres else 0.0
+        Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here
+        resident, there = memory_mib("VmRSS"), cpu_seconds(self.postgres) if postgres else 0.0
         here, start = time.process_time(), time.perf_counter()
         yield
         costs = {
             "ms": 1000 * (time.perf_counter() - start),
             "cpu_ms": 1000 * (time.process_time() - here),
-            "peak_mib": peak_mib() - peak,
+            "peak_mib": memory_mib("VmHWM") - resident,
         }
         if postgres:
             costs["postgres_cpu_ms"] = 1000 * (cpu_seconds(self.postgres) - there)
         self.found[name] = {unit: round(value, 1) for unit, value in costs.items()}
 
 
-def peak_mib() -> float:
-    return getrusage(RUSAGE_SELF).ru_maxrss / 1024
+def memory_mib(field: str) -> float:
+    """Of this process: VmRSS what it has, VmHWM the most that it had."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(field))
 
 
 def running_trials(engine: Engine, study_id: int) -> list[int]:

@@ -56,7 +56,7 @@ class RealStudy:
 
     def _varied(self, name: str, knobs: Sequence[Knob]) -> dict[str, object]:
         if name == "learning_rate":
-            return {"name": name, "type": "float", "low": min(knobs), "high": max(knobs), "scale": "log"}  # type: ignore[type-var]
+            return {"name": name, "type": "float", "low": min(knobs), "high": max(knobs), "scale": "log"}
         role = "scientific" if name == next(iter(self.varied)) else "nuisance"
         return {"name": name, "type": "categorical", "choices": list(knobs), "role": role}
 
