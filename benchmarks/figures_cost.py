@@ -19,7 +19,8 @@ from tunebook_server.storage.engine import Engine
 
 ANEW = ("", "light", "dark")  # three figures that the server has not kept, of one cost
 KEPT_ASKS = 10
-OPENS = 2  # the first fills the browser's cache
+OPENS = 2
+ASKED = {"contour": {"y": "weight_decay"}}  # the two rates, its defaults, belong to no trial together
 
 Processes = tuple[psutil.Process, psutil.Process]
 """The server's and Postgres's."""
@@ -66,7 +67,7 @@ def _options(study: Study, kind: str) -> dict[str, str]:
     if kind == "trial-curves":
         return {"trial": str(study.best_trial_id)}
     entry = next(entry for entry in CATALOGUE if entry.kind == kind)
-    return chosen(entry, study, {})
+    return chosen(entry, study, ASKED.get(kind, {}))
 
 
 def drawn_in_chromium(
@@ -86,7 +87,7 @@ def drawn_in_chromium(
     return {
         kind: {
             "drawn_ms": round(statistics.median(opening.first_plot_ms for opening in openings), 1),
-            "visit_bytes": openings[-1].bytes_received,
+            "visit_bytes": max(opening.bytes_received for opening in openings),
         }
         for kind, openings in found.items()
     }

@@ -78,6 +78,9 @@ def measure(
     engine = connect(url)
     migrate(engine)
     study_id = build(engine, trials=size, points=arguments.points, running=RUNNING)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("VACUUM (ANALYZE)")  # else autovacuum does it while Postgres is measured
+        connection.execute("CHECKPOINT")
     assert postgres.process is not None
     pid = postgres.process.pid
     told = {"trials": size, "points": arguments.points}
