@@ -22,7 +22,7 @@ lint: $(STAMP)
 types: $(STAMP)
 	$(BIN)/mypy
 bench: $(STAMP)
-	for bench in ingest report ask open_study; do $(BIN)/python -m benchmarks.$$bench || exit 1; done
+	for bench in ingest report ask open_study findings_cost; do $(BIN)/python -m benchmarks.$$bench || exit 1; done
 lock: $(STAMP)
 	$(BIN)/uv pip compile pyproject.toml --extra dev --generate-hashes --universal --python-version 3.11 \
 		--no-header --quiet -o requirements.lock

@@ -62,6 +62,7 @@ ALL_IN_VIEW_READY = """() => {
   return views.length > 0 && views.every(view => view.dataset.state === 'ready');
 }"""
 SETTLED_SECONDS = 1.0
+HEALTHY_SECONDS = 120
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ def serving(database_url: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
 
 
 def wait_until_healthy(address: str, server: subprocess.Popen[bytes]) -> None:
-    end = time.monotonic() + 30
+    end = time.monotonic() + HEALTHY_SECONDS
     while time.monotonic() < end:
         if server.poll() is not None:
             raise SystemExit(f"the server ended with status {server.returncode}")
@@ -142,7 +143,7 @@ def wait_until_healthy(address: str, server: subprocess.Popen[bytes]) -> None:
                 return
         except httpx.TransportError:
             time.sleep(0.05)
-    raise SystemExit("the server is not healthy after 30 s")
+    raise SystemExit(f"the server is not healthy after {HEALTHY_SECONDS} s")
 
 
 def log_in(context: BrowserContext, address: str, engine: Engine) -> None:

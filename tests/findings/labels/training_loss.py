@@ -15,6 +15,11 @@ def rising(done: NDArray[np.float64], random: np.random.Generator) -> NDArray[np
     return np.asarray(1.0 + random.uniform(0.3, 1.0) * done ** random.uniform(0.5, 2))
 
 
+def exploding(done: NDArray[np.float64], random: np.random.Generator) -> NDArray[np.float64]:
+    """As a wrong sign in the update makes it: hardly at first, then by ever more."""
+    return np.asarray(2.3 + 0.1 * np.expm1(random.uniform(6, 10) * done))
+
+
 def barely(done: NDArray[np.float64], random: np.random.Generator) -> NDArray[np.float64]:
     return 1.0 + 0.03 * done
 
@@ -29,7 +34,12 @@ def trained(shape: Shape, *, memory: float = 0.0, count: int = 120) -> Make:
     )
 
 
-RISING = {"120 points": trained(rising), "20 points": trained(rising, count=20)}
+RISING = {
+    "120 points": trained(rising),
+    "20 points": trained(rising, count=20),
+    "explodes": trained(exploding),
+    "explodes, 20 points": trained(exploding, count=20),
+}
 OTHERS = {
     "falls": trained(falling),
     "falls, with memory": trained(falling, memory=0.9),

@@ -27,6 +27,7 @@ RISING_SHARE = Threshold(
 )
 CONFIDENCE = 0.99  # of the slope's interval, since several curves are looked at
 RISE_DEVIATIONS = 2.0  # over the run: less is the wandering of a plateau
+STEADY = 0.9  # Kendall's tau, nine of ten pairs in rising order: of random walks of 60 points not 1 in 1,000
 BLOCKS = 60  # whose medians enter, so that neighbours depend on each other less
 MEMORY_MOST = 0.95  # of neighbouring blocks
 SHOWN_TRIALS = 5
@@ -58,8 +59,12 @@ def check(results: Results) -> list[Finding]:
 
 
 def slope(trial: int, series: Series) -> Slope:
-    """Theil-Sen with its interval; the curve as the medians of at most `BLOCKS` blocks of points."""
-    from scipy.stats import theilslopes
+    """Theil-Sen with its interval; the curve as the medians of at most `BLOCKS` blocks of points.
+
+    A curve that climbs all along rises whatever its interval says: an exponential one, as a wrong sign in the
+    update makes, bends so far from any line that what the line leaves looks like noise with memory.
+    """
+    from scipy.stats import kendalltau, theilslopes
 
     steps, values = _blocks(series.steps), _blocks(series.values)
     span, extent = float(steps[-1] - steps[0]), float(np.ptp(values))
@@ -70,7 +75,8 @@ def slope(trial: int, series: Series) -> Slope:
     left = y - level - rise * x
     wider = _wider(left)
     lower, upper = rise - wider * (rise - lower), rise + wider * (upper - rise)
-    rises = lower > 0 and rise > RISE_DEVIATIONS * robust_deviation(left)
+    straight = lower > 0 and rise > RISE_DEVIATIONS * robust_deviation(left)
+    rises = straight or float(kendalltau(x, y).statistic) >= STEADY
     return Slope(trial, series.metric, rise, lower, upper, rises)
 
 
