@@ -31,8 +31,8 @@ CHANCE = 1e-3  # that infeasible trials lie above a threshold by luck; low, sinc
 BEST_TRIALS = 3
 JUMPING_SHARE = 0.2  # of the curves: a search is expected to have some trials too bold
 REMEDIES = (
-    "In this order: learning-rate warmup, gradient clipping, another optimiser, normalisation or residual "
-    "connections, a lower rate."
+    "What helps, in this order: learning-rate warmup, gradient clipping, another optimiser, normalisation or "
+    "residual connections, a lower rate."
 )
 
 
