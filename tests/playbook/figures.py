@@ -17,7 +17,7 @@ from tunebook_server.domain.trial import Configuration
 from tunebook_server.services import follow_ups
 
 NO_BETTER_THAN_A_GUESS = 0.03  # of the trainings, for no reason that their values show
-RETRAIN_DEVIATION = 0.001
+RETRAIN_DEVIATION, REPEATS = 0.001, 8
 UNSTABLE_ABOVE = 0.5
 
 Entry = Mapping[str, object]
@@ -91,7 +91,9 @@ def best_of(trials: int) -> Rebuilt:
         return learning(0.23 + miss + RETRAIN_DEVIATION * random.standard_normal(), random)
 
     name = f"figure 3, best of {trials} trials"
-    return Rebuilt(_document(name, "How good can ResNet-50 get?", trials + 4, space), rule, repeats=4)
+    return Rebuilt(
+        _document(name, "How good can ResNet-50 get?", trials + REPEATS, space), rule, repeats=REPEATS
+    )
 
 
 def unstable() -> Rebuilt:
@@ -123,8 +125,8 @@ def _document(name: str, goal: str, budget: int, space: Sequence[Entry]) -> dict
 def _bowl(best: float, steepness: float, *, diverges_above: float = np.inf) -> Rule:
     def rule(configuration: Configuration, random: np.random.Generator) -> Training:
         miss = steepness * _decades(configuration, "learning_rate", best) ** 2
-        miss += 0.01 * _decades(configuration, "one_minus_momentum", 0.06) ** 2
-        training = learning(0.24 + miss + 0.004 * random.random(), random)
+        miss += 0.02 * _decades(configuration, "one_minus_momentum", 0.06) ** 2
+        training = learning(0.24 + miss + 0.008 * random.exponential(), random)
         if float(configuration["learning_rate"]) > diverges_above:
             return diverging(training, 1_500)
         if random.random() < NO_BETTER_THAN_A_GUESS:
@@ -140,7 +142,7 @@ def _rising_to_the_edge(*, lost_share: float = 0.0) -> Rule:
     def rule(configuration: Configuration, random: np.random.Generator) -> Training:
         rate = float(configuration["learning_rate"])
         miss = 0.02 * _decades(configuration, "learning_rate", 5.0) ** 2
-        training = learning(0.22 + miss + 0.002 * random.random(), random)
+        training = learning(0.22 + miss + 0.008 * random.exponential(), random)
         if rate <= UNSTABLE_ABOVE:
             return training
         if random.random() < lost_share:

@@ -219,6 +219,9 @@ def _double_check(results: Results, key: str, place: int) -> Proposal | None:
     if not _in_space(results, {**best, parameter.name: parameter.low}):
         return None
     rates = [rate * factor for factor in DOUBLE_CHECK if rate * factor <= NUMBER_LIMIT]
+    tried = results.columns.values[key][results.feasible | results.infeasible]
+    if all(np.isclose(tried, each, rtol=1e-6, atol=0.0).any() for each in rates):
+        return None  # this is the double check
     changes: list[Change] = []
     low, high = min(parameter.low, rates[0]), max(parameter.high, rates[-1])
     if (low, high) != (parameter.low, parameter.high):
