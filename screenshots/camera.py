@@ -24,15 +24,15 @@ class Camera:
         context.set_default_timeout(PATIENCE_MS)
         self.page: Page = context.new_page()
 
-    def shoot(self, name: str, *parts: Locator) -> None:
+    def shoot(self, name: str, *parts: Locator, margin: int = MARGIN_PIXELS) -> None:
         """The least rectangle that holds the parts, once every figure in them is drawn."""
         for part in parts:
             self._draw(part)
         boxes = [part.evaluate(PLACE) for part in parts]
-        left = max(min(box["left"] for box in boxes) - MARGIN_PIXELS, 0)
-        top = max(min(box["top"] for box in boxes) - MARGIN_PIXELS, 0)
-        right = min(max(box["right"] for box in boxes) + MARGIN_PIXELS, WIDTH)
-        foot = max(box["bottom"] for box in boxes) + MARGIN_PIXELS
+        left = max(min(box["left"] for box in boxes) - margin, 0)
+        top = max(min(box["top"] for box in boxes) - margin, 0)
+        right = min(max(box["right"] for box in boxes) + margin, WIDTH)
+        foot = max(box["bottom"] for box in boxes) + margin
         clip: FloatRect = {"x": left, "y": top, "width": right - left, "height": foot - top}
         path = self.folder / f"{name}.png"
         self.page.screenshot(path=path, full_page=True, clip=clip, animations="disabled")

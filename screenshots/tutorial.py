@@ -83,7 +83,7 @@ def _report(made: Camera, file: Path) -> None:
     made.page.goto(file.as_uri())
     expect(made.page.locator("figure .main-svg").first).to_be_visible(timeout=PATIENCE_MS)
     findings = made.page.locator("li:has(.verdict)")
-    made.shoot("tutorial-3-report", made.page.locator("h1"), findings.nth(1))
+    made.shoot("tutorial-3-report", made.page.locator("h1"), findings.nth(1), margin=3)
 
 
 def _create(made: Camera, data: Path, study: int) -> None:
