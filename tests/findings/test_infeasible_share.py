@@ -231,3 +231,16 @@ def test_a_study_may_ask_for_fewer_trials() -> None:
         for finding in check(results):
             assert finding.verdict in Verdict
             assert trials > 0 or finding.verdict == Verdict.NOT_ENOUGH_DATA
+
+
+def test_a_conditional_hyperparameter_is_named_with_its_condition() -> None:
+    rates = [{**SPACE[1], "when": {"optimizer": [name]}} for name in ("adam", "nesterov")]
+    choices = {**SPACE[0], "choices": ["adam", "nesterov"]}
+
+    def ill(configuration: Configuration, random: np.random.Generator) -> bool:
+        return configuration["optimizer"] == "nesterov" and float(configuration["learning_rate"]) > 0.1
+
+    finding = only(check(study([choices, *rates], made(ill, 0.0), trials=80)))
+    assert "chiefly with learning_rate (optimizer=nesterov) above" in finding.sentence
+    assert finding.proposal is not None
+    assert finding.proposal.title.startswith("Cut learning_rate (optimizer=nesterov) to ")
