@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.synced
 
-.PHONY: demo test check format lint types bench lock clean
+.PHONY: demo test check format lint types bench screenshots lock clean
 
 demo: $(STAMP)
 	$(BIN)/tunebook up --data .tunebook --slots 2 --run examples/digits_study.toml
@@ -23,6 +23,8 @@ types: $(STAMP)
 	$(BIN)/mypy
 bench: $(STAMP)
 	for bench in ingest report ask open_study findings_cost; do $(BIN)/python -m benchmarks.$$bench || exit 1; done
+screenshots: $(STAMP)
+	for part in playbook tutorial; do $(BIN)/python -m screenshots $$part || exit 1; done
 lock: $(STAMP)
 	$(BIN)/uv pip compile pyproject.toml --extra dev --generate-hashes --universal --python-version 3.11 \
 		--no-header --quiet -o requirements.lock

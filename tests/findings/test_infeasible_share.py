@@ -43,22 +43,6 @@ def test_the_range_is_cut_at_the_threshold() -> None:
     assert finding.proposal.changes == (Range("layers", 5.0, 12.0),)
 
 
-def test_the_condition_of_a_conditional_one_is_named() -> None:
-    space = [
-        SPACE[0],
-        {**SPACE[1], "when": {"optimizer": ["adam"]}},
-        {**SPACE[1], "high": 10.0, "when": {"optimizer": ["nesterov", "<b>lamb</b>"]}},
-    ]
-
-    def rule(configuration: Configuration, random: np.random.Generator) -> float | None:
-        unstable = configuration["optimizer"] == "adam" and float(configuration["learning_rate"]) > 0.03
-        return None if unstable else float(random.random())
-
-    finding = only(check(study(space, rule, trials=120)))
-    assert finding.evidence["best_cut"] == "optimizer=adam/learning_rate"
-    assert " where optimizer is adam: 100%" in finding.sentence
-
-
 def test_the_best_trials_are_not_cut_off() -> None:
     """Best just where it turns unstable: most diverge there, and the best does not."""
 
@@ -121,3 +105,16 @@ def test_a_study_may_ask_for_fewer_trials() -> None:
         for finding in check(results):
             assert finding.verdict in Verdict
             assert trials > 0 or finding.verdict == Verdict.NOT_ENOUGH_DATA
+
+
+def test_a_conditional_hyperparameter_is_named_with_its_condition() -> None:
+    rates = [{**SPACE[1], "when": {"optimizer": [name]}} for name in ("adam", "nesterov")]
+    choices = {**SPACE[0], "choices": ["adam", "nesterov"]}
+
+    def ill(configuration: Configuration, random: np.random.Generator) -> bool:
+        return configuration["optimizer"] == "nesterov" and float(configuration["learning_rate"]) > 0.1
+
+    finding = only(check(study([choices, *rates], made(ill, 0.0), trials=80)))
+    assert "chiefly with learning_rate (optimizer=nesterov) above" in finding.sentence
+    assert finding.proposal is not None
+    assert finding.proposal.title.startswith("Cut learning_rate (optimizer=nesterov) to ")

@@ -17,6 +17,7 @@ FOLDERS = [
     "examples",
     "frontend",
     "migrations",
+    "screenshots",
     "tests",
     "worker",
 ]

@@ -94,9 +94,7 @@ def compute(
 
 def draw(plot: CurvesPlot) -> Figure:
     layout = theme.layout(
-        xaxis=theme.axis(
-            "step (log)" if plot.log_steps else "step", type="log" if plot.log_steps else "linear"
-        ),
+        xaxis=theme.steps(log=plot.log_steps),
         yaxis=theme.axis(_value_title(plot), type="log" if plot.log_values else "linear"),
     )
     if not plot.lines:

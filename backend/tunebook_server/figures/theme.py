@@ -120,6 +120,11 @@ def axis(title: str, **properties: Any) -> dict[str, Any]:
     }
 
 
+def steps(*, log: bool) -> dict[str, Any]:
+    """The axis of training steps: 5k, 10k, 15k, which need little room."""
+    return axis("step (log)", type="log") if log else axis("step", type="linear", tickformat="~s")
+
+
 def layout(*, legend: int = 0, **properties: Any) -> dict[str, Any]:
     """What every figure has in common; `uirevision` keeps a reader's zoom while live points arrive.
 

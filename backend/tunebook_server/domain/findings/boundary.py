@@ -34,6 +34,7 @@ EDGE_SHARE = Threshold(
     "The share of resamples with their best trial at an edge above which it warns.",
 )
 RESAMPLES = 1_000
+SHARE_DIGITS = 4  # 2.4e-55 says no more than 0
 TOP_TRIALS = 3
 TOP_SHARE = 0.05
 GOOD_SHARE = 0.10  # the trials whose region a narrower range would hold
@@ -83,8 +84,8 @@ def _check(results: Results, parameter: Float | Integer) -> Finding:
     evidence = {
         "best": float(results.columns.values[key][here[0]]),
         "best_place": float(units[here[0]]),
-        "lower_edge_share": lower.share,
-        "upper_edge_share": upper.share,
+        "lower_edge_share": round(lower.share, SHARE_DIGITS),
+        "upper_edge_share": round(upper.share, SHARE_DIGITS),
         "low": parameter.low,
         "high": parameter.high,
     }

@@ -108,19 +108,10 @@ def _unexplained(results: Results, found: Separation | None, infeasible: int, fe
 
 def _where(found: Separation) -> str:
     if found.threshold is None:
-        place = f"with {found.parameter.name} = {_shown(found)}"
+        place = f"with {_name(found)} = {_shown(found)}"
     else:
-        place = f"with {found.parameter.name} {'above' if found.high else 'below'} {found.threshold:.4g}"
-    return f"chiefly {place}{_condition(found)}: {found.share:.0%} there, {found.other_share:.0%} elsewhere"
-
-
-def _condition(found: Separation) -> str:
-    """Of a conditional hyperparameter, for others may have its name."""
-    when = found.parameter.when
-    if when is None:
-        return ""
-    values = " or ".join(map(value_text, when.values[:CONDITIONS_SHOWN]))
-    return f" where {when.parent.rpartition('/')[2]} is {_clipped(values)}"
+        place = f"with {_name(found)} {'above' if found.high else 'below'} {found.threshold:.4g}"
+    return f"chiefly {place}: {found.share:.0%} there, {found.other_share:.0%} elsewhere"
 
 
 def _advice(results: Results, found: Separation, change: Change | None) -> str:
@@ -172,12 +163,21 @@ def _cut_range(parameter: Float | Integer, key: str, threshold: float, *, high: 
 
 
 def _title(found: Separation, change: Change) -> str:
-    name = found.parameter.name
+    name = _name(found)
     if isinstance(change, Range):
         return f"Cut {name} to {change.low:.4g} … {change.high:.4g}"
     if isinstance(change, Fix):
         return f"Hold {name} at {str(change.value)[:40]}"
     return f"Search {name} without {_shown(found)}"
+
+
+def _name(found: Separation) -> str:
+    """With its condition: the same name under another value is another hyperparameter."""
+    when = found.parameter.when
+    if when is None:
+        return found.parameter.name
+    values = " or ".join(map(value_text, when.values[:CONDITIONS_SHOWN]))
+    return f"{found.parameter.name} ({when.parent.rpartition('/')[2]}={_clipped(values)})"
 
 
 def _shown(found: Separation) -> str:

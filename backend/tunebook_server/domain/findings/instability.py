@@ -42,8 +42,8 @@ JUMPING_SHARE = Threshold(
     "instability.jumping_share", 0.2, 0.0, 1.0, "The share of curves that may fall, then jump and stay up."
 )
 REMEDIES = (
-    "In this order: learning-rate warmup, gradient clipping, another optimiser, normalisation or residual "
-    "connections, a lower rate."
+    "What helps, in this order: learning-rate warmup, gradient clipping, another optimiser, normalisation or "
+    "residual connections, a lower rate."
 )
 
 
@@ -230,6 +230,9 @@ def _double_check(results: Results, key: str, place: int) -> Proposal | None:
     if not _in_space(results, {**best, parameter.name: parameter.low}):
         return None
     rates = [rate * factor for factor in DOUBLE_CHECK if rate * factor <= NUMBER_LIMIT]
+    tried = results.columns.values[key][results.feasible | results.infeasible]
+    if all(np.isclose(tried, each, rtol=1e-6, atol=0.0).any() for each in rates):
+        return None  # this is the double check
     changes: list[Change] = []
     low, high = min(parameter.low, rates[0]), max(parameter.high, rates[-1])
     if (low, high) != (parameter.low, parameter.high):

@@ -157,7 +157,8 @@ def _combinations(results: Results) -> int:
 
 
 def _sentence(results: Results, sampled: Sampled, *, few: bool, warns: bool) -> str:
-    region = f"{sampled.good:,} of {sampled.ended:,} trials lie within {sampled.width:.2g} of the best"
+    lie = "lies" if sampled.good == 1 else "lie"
+    region = f"{sampled.good:,} of {sampled.ended:,} trials {lie} within {sampled.width:.2g} of the best"
     if not warns:
         if sampled.ended >= _combinations(results):
             return f"{region}, and every configuration has been tried."

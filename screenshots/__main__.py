@@ -1,0 +1,31 @@
+"""Takes the pictures of the docs from the product itself.
+
+    python -m screenshots playbook    # generated studies of the shape of the playbook's figures
+    python -m screenshots tutorial    # one real round on the digits, from `tunebook up` to the report
+
+Needs the development install and Chromium. Writes to docs/images.
+"""
+
+import argparse
+from pathlib import Path
+
+from screenshots import playbook, tutorial
+
+IMAGES = Path(__file__).parents[1] / "docs/images"
+TAKE = {"playbook": playbook.take, "tutorial": tutorial.take}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m screenshots",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("what", choices=TAKE)
+    parser.add_argument("--folder", type=Path, default=IMAGES, help="default: docs/images")
+    arguments = parser.parse_args()
+    TAKE[arguments.what](arguments.folder)
+
+
+if __name__ == "__main__":
+    main()
