@@ -27,6 +27,8 @@ momentum = 0.9  # nesterov only
 beta1 = 0.9  # adam only, as are the next two
 beta2 = 0.999
 epsilon = 1e-8
+one_minus_momentum = 0.0  # above 0, it sets momentum: what a search varies, on a log scale
+one_minus_beta1 = 0.0  # the same for beta1
 weight_decay = 1e-4  # decoupled from the gradient, on weights and not on biases
 schedule = "cosine"  # or "linear", "constant": how the learning rate falls to zero
 warmup_steps = 0  # the learning rate rises over this many steps first
@@ -46,6 +48,11 @@ for argument in sys.argv[1:]:
     if name not in knobs:
         sys.exit(f"no knob is called {name!r}; there are {', '.join(knobs)}")
     globals()[name] = knobs[name] = type(knobs[name])(text)
+
+if one_minus_momentum > 0:
+    momentum = 1.0 - one_minus_momentum
+if one_minus_beta1 > 0:
+    beta1 = 1.0 - one_minus_beta1
 
 trial = tunebook.current_trial() if tunebook.launched() else None
 if trial is not None:

@@ -1,7 +1,7 @@
 """For a loop of one's own: ask for a trial, train it, report, finish.
 
 study = tunebook.Client().study("optimizer")
-for trial in study.trials():
+for trial in study.ask_each():
     with trial:
         for step in range(1000):
             …
@@ -15,21 +15,23 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 from urllib.parse import quote
 
-from tunebook import design
+from tunebook import design, trial_table
 from tunebook.api import Api, patiently
 from tunebook.credentials import find
 from tunebook.errors import Conflict, NotFound, TunebookError
 from tunebook.figure import Figure
+from tunebook.findings import Findings
 from tunebook.leftovers import Leftovers, keep, spool_root
 from tunebook.reporting import FLUSH_SECONDS, Courier, Sender
 from tunebook.spool import SpoolHeld, SpoolReader, SpoolWriter
 from tunebook.trial import Trial, checked_reason
+from tunebook.trial_table import Frame, State
 
 HELD_SECONDS = 15.0
 """How long another process may take to send what an earlier one left in a spool."""
@@ -128,18 +130,37 @@ class Study:
             self._held[name] = self._client.hold(answer["trials"][0])
             return self._held[name]
 
-    def trials(self) -> Iterator[AskedTrial]:
+    def ask_each(self) -> Iterator[AskedTrial]:
         """Trials one after another until the budget is used up; each is finished before the next is asked."""
         while (trial := self.ask()) is not None:
             yield trial
             trial.finish("stopped" if trial.should_stop else "completed")
 
-    def findings(self) -> list[dict[str, Any]]:
+    def trials(
+        self,
+        *,
+        frame: Frame = "auto",
+        limit: int | None = None,
+        sort: str = "number",
+        state: State | Sequence[State] = (),
+    ) -> Any:
+        """A row for every trial: its number, id, state, objective, steps and times, and a column for each key
+        of the search space (`parameters.KEY` for a key that is called like one of the others).
+
+        `frame` is what comes back: a list of dicts, or a DataFrame of pandas or polars; "auto" takes what is
+        there, pandas first, else the list. `sort`: a column of the API, `parameters.KEY` or
+        `last.METRIC`, with "-" in front turned round. Raises Invalid for a wrong `sort` or `state`,
+        ImportError for a library that is not installed.
+        """
+        made = trial_table.maker(frame)
+        states = (state,) if isinstance(state, str) else tuple(state)
+        return made(*trial_table.read(self._client.api, self.id, sort=sort, states=states, limit=limit))
+
+    def findings(self) -> Findings:
         """What the checklist says: item, subject, verdict, sentence, evidence, and a proposal where there is
         one. Empty before the server has looked for the first time.
         """
-        found: list[dict[str, Any]] = self._client.api.get(f"/studies/{self.id}/findings")["items"]
-        return found
+        return Findings(self._client.api.get(f"/studies/{self.id}/findings")["items"])
 
     def figure(self, kind: str, *, theme: Literal["light", "dark"] = "light", **options: object) -> Figure:
         """A figure of the study by its kind ("axis", "isolation", …) and options, as its address has them."""

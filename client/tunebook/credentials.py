@@ -2,6 +2,7 @@
 
 Looked for in this order: arguments; TUNEBOOK_URL with TUNEBOOK_TOKEN; a data folder of `tunebook up` (an
 argument, or TUNEBOOK_DATA); what `tunebook login` stored; a running `tunebook up` in this folder's .tunebook.
+The token for an address that comes alone: of the `tunebook up` that has this address, else what was stored.
 """
 
 import json
@@ -26,7 +27,7 @@ def find(url: str | None = None, token: str | None = None, data: Path | str | No
     if url and token:
         return Credentials(url, token)
     if url:
-        return _stored(url)
+        return _running(url) or _stored(url)
     if os.environ.get("TUNEBOOK_DATA"):
         return _of_data_folder(Path(os.environ["TUNEBOOK_DATA"]))
     if credentials_path().exists():
@@ -65,6 +66,16 @@ def _stored(url: str | None) -> Credentials:
     if not token:
         raise NoCredentials(f"No token is known for {url or 'any server'}. Run `tunebook login --url URL`.")
     return Credentials(url, str(token))
+
+
+def _running(url: str) -> Credentials | None:
+    """The `tunebook up` of a known data folder that serves this address."""
+    folder = Path(os.environ.get("TUNEBOOK_DATA") or ".tunebook")
+    try:
+        found = _of_data_folder(folder)
+    except NoCredentials:
+        return None
+    return found if found.url.rstrip("/") == url.rstrip("/") else None
 
 
 def _of_data_folder(folder: Path) -> Credentials:

@@ -320,6 +320,9 @@ def test_a_data_folder_of_tunebook_up_is_found(
     (data / "client.token").write_text(token)
     run(["study", "list", "--data", data], environment)
     run(["study", "list"], {**environment, "TUNEBOOK_DATA": str(data)})
+    run(["study", "list", "--url", url + "/"], {**environment, "TUNEBOOK_DATA": str(data)})
+    elsewhere = {**environment, "TUNEBOOK_DATA": str(data), "TUNEBOOK_URL": "http://127.0.0.1:9"}
+    assert "No token is known for http://127.0.0.1:9." in run(["study", "list"], elsewhere, status=1).stderr
 
 
 def test_the_example_file_is_the_study_that_it_says() -> None:

@@ -114,6 +114,8 @@ def test_every_knob_does_something_or_is_refused() -> None:
     for knob in ("schedule=linear", "weight_decay=0.5", "warmup_steps=50", "momentum=0.5"):
         name, value = knob.split("=")
         assert _without_times(alone(MLP, {name: value}).stdout) != reference, knob
+    by_distance = alone(MLP, {"one_minus_momentum": 0.5}).stdout
+    assert _without_times(by_distance) == _without_times(alone(MLP, {"momentum": 0.5}).stdout)
     assert "no knob is called 'learningrate'" in alone(MLP, {"learningrate": 1}, status=1).stderr
 
 

@@ -8,6 +8,7 @@ import pytest
 import tunebook
 from tests.client.test_cli import environment, run
 from tests.live import Live
+from tunebook.findings import Findings
 
 __all__ = ["environment"]
 HOSTILE = "edge <b>\"&'"
@@ -27,7 +28,7 @@ def study(live: Live) -> tunebook.Study:
             "space": [{"name": "rate", "type": "float", "low": 1e-4, "high": 1.0, "scale": "log"}],
         }
     )
-    for trial in made.trials():
+    for trial in made.ask_each():
         trial.report(1, {"loss": -float(trial.parameters["rate"])})
     return made
 
@@ -81,3 +82,17 @@ def test_a_study_without_trials_has_no_findings_and_the_check_ends_in_time(
     made = tunebook.Client(live.url, live.api._token).create({**document, "space": space})
     done = run(["study", "check", made.id, "--timeout", "0.1"], environment, status=3)
     assert "No findings of this state of the study after 0.1 s." in done.stderr
+
+
+def test_findings_are_a_table_wherever_they_are_shown() -> None:
+    hostile = {"item": "boundary", "subject": "<b>\x1b[2J", "verdict": "warn", "sentence": "a & b"}
+    passed = {"item": "repeats", "subject": "", "verdict": "pass", "sentence": "Fine."}
+    found = Findings([passed, hostile])
+    assert found == [passed, hostile]
+    assert str(found).splitlines()[1:] == [
+        "! warn   boundary: <b>\\x1b[2J  a & b",
+        "✓ pass   repeats               Fine.",
+    ]
+    html = found._repr_html_()
+    assert "<b>" not in html
+    assert html.index("boundary: &lt;b&gt;") < html.index("a &amp; b") < html.index("repeats")

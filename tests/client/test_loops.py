@@ -36,7 +36,7 @@ def study(client: Client, request: pytest.FixtureRequest) -> Study:
 
 
 def test_a_loop_uses_the_budget_up(live: Live, client: Client, study: Study) -> None:
-    for trial in study.trials():
+    for trial in study.ask_each():
         with trial:
             for step in range(50):
                 trial.report(step, {"valid/loss": trial.parameters["x"] ** 2 + 1 / (step + 1), "lr": 0.1})

@@ -2,6 +2,7 @@
 (Deep Learning Tuning Playbook, "Extracting insight from experimental results")."""
 
 import math
+import sys
 from dataclasses import dataclass
 
 import numpy as np
@@ -105,7 +106,9 @@ def best_interval(losses: NDArray[np.float64], *, draws: int) -> tuple[float, fl
         return math.nan, math.nan
     best = float(losses[0])
     reach = float(losses[bootstrap_rank(count, draws=count) - 1])
-    return 2 * best - reach, float(losses[bootstrap_rank(count, draws=min(draws, count)) - 1])
+    return max(2 * best - reach, -sys.float_info.max), float(
+        losses[bootstrap_rank(count, draws=min(draws, count)) - 1]
+    )
 
 
 def bootstrap_rank(count: int, *, draws: int, share: float = CONFIDENCE) -> int:

@@ -40,13 +40,16 @@ def interpolate(x: Side, y: Side, values: NDArray[np.float64]) -> NDArray[np.flo
     shape = (y.cells, x.cells)
     flat = places[0] * x.cells + places[1]
     counts = np.bincount(flat, minlength=shape[0] * shape[1]).reshape(shape).astype(float)
-    middle = float(np.median(values[here])) if here.any() else 0.0
-    sums = np.bincount(flat, values[here] - middle, minlength=shape[0] * shape[1]).reshape(shape)
+    # Sums of losses near 1e308 have no number: a power of two in front costs no digit.
+    _, size = np.frexp(np.abs(values[here]).max(initial=0.0))
+    heights = np.ldexp(values[here], -size)
+    middle = float(np.median(heights)) if here.any() else 0.0
+    sums = np.bincount(flat, heights - middle, minlength=shape[0] * shape[1]).reshape(shape)
     width = max(BANDWIDTH * max(int(here.sum()), 1) ** (-1 / 6), NARROWEST)
     down, across = _kernel(y, width), _kernel(x, width)
     weight, total = down @ counts @ across, down @ sums @ across
     near = weight >= NEAREST
-    return np.where(near, middle + total / np.where(near, weight, 1.0), np.nan)
+    return np.where(near, np.ldexp(middle + total / np.where(near, weight, 1.0), size), np.nan)
 
 
 def _cell(side: Side, here: NDArray[np.bool_]) -> NDArray[np.int64]:

@@ -12,7 +12,7 @@ from tunebook_server.domain.objective import Objective
 from tunebook_server.domain.trial_columns import TrialColumns
 from tunebook_server.figures import labels, theme
 from tunebook_server.figures.figure import Figure, typed
-from tunebook_server.figures.marks import wanted
+from tunebook_server.figures.marks import around, wanted
 
 NEEDED_TRIALS = 10  # feasible ones: the best of fewer is told by the history
 FIRST_SIZE = 6  # as in the playbook's figure
@@ -140,9 +140,7 @@ def _objective_axis(plot: BestOfKPlot) -> dict[str, Any]:
 
 
 def _padded(values: NDArray[np.float64], *, share: float = 0.03) -> list[float]:
-    low, high = float(values.min()), float(values.max())
-    pad = share * (high - low) or 0.05 * abs(high) or 1.0
-    return [low - pad, high + pad]
+    return list(around(float(values.min()), float(values.max()), share=share))
 
 
 def _log(boxes: NDArray[np.float64], scale: str) -> bool:

@@ -14,7 +14,7 @@ from tunebook_server.figures.figure import Figure, typed
 
 EARLY_SHARE = 0.10  # of the steps (playbook): best within them, training was longer than needed
 LATE_SHARE = 0.25  # of the steps (playbook): best within them, training ended too soon
-MOST = 0.5  # of the trials: from here on the figure gives advice
+MOST_PERCENT = 50  # of the trials, rounded as in the figure: above it there is advice
 BINS = 20
 NEEDED_TRIALS = 5
 
@@ -119,9 +119,9 @@ def _notes(plot: BestStepsPlot) -> tuple[str, ...]:
     sentences = []
     if plot.objective.evaluation == "last":
         sentences.append("This study counts the last evaluation of a trial: its best step is the last one.")
-    elif plot.late > MOST:
+    elif round(100 * plot.late) > MOST_PERCENT:
         sentences.append("Most trials were best near their end: longer training would likely help.")
-    elif plot.early > MOST:
+    elif round(100 * plot.early) > MOST_PERCENT:
         sentences.append("Most trials were best near their start: shorter training would likely do.")
     if plot.without:
         sentences.append(f"{labels.count(plot.without, 'trial')} without known steps left out.")

@@ -11,7 +11,7 @@ from tunebook_server.domain.surface import Side, interpolate
 from tunebook_server.domain.trial_columns import TrialColumns
 from tunebook_server.figures import labels, sample, theme
 from tunebook_server.figures.axis import GOLDEN, Scale, title
-from tunebook_server.figures.figure import Figure, typed
+from tunebook_server.figures.figure import Figure, compact, typed
 from tunebook_server.figures.marks import (
     CROWDED_FROM,
     TOP_TRIALS,
@@ -114,7 +114,7 @@ def _surface(plot: ContourPlot) -> dict[str, Any]:
     trace: dict[str, Any] = {
         "x": typed(_centres(plot.x, plot.surface.shape[1])),
         "y": typed(_centres(plot.y, plot.surface.shape[0])),
-        "z": typed(plot.surface.astype(np.float32)),
+        "z": typed(compact(plot.surface)),
         "zmin": first,
         "zmax": last,
         "colorscale": theme.SURFACE if lower else [[1 - at, c] for at, c in reversed(theme.SURFACE)],
@@ -156,8 +156,8 @@ def _marks(plot: ContourPlot, role: str, *, crowded: bool) -> dict[str, Any]:
         "type": "scatter",
         "mode": "markers",
         "name": names[role],
-        "x": typed(plot.at[0][places].astype(np.float32)),
-        "y": typed(plot.at[1][places].astype(np.float32)),
+        "x": typed(compact(plot.at[0][places])),
+        "y": typed(compact(plot.at[1][places])),
         "customdata": typed(np.column_stack([plot.ids[places], plot.numbers[places]])),
         "text": [] if role == "infeasible" else [labels.significant(float(v)) for v in plot.values[places]],
         "marker": marker,

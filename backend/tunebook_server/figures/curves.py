@@ -11,7 +11,7 @@ from tunebook_server.domain import families
 from tunebook_server.domain.curve import Curve
 from tunebook_server.domain.objective import Objective
 from tunebook_server.figures import labels, theme
-from tunebook_server.figures.figure import Figure, typed
+from tunebook_server.figures.figure import Figure, compact, typed
 from tunebook_server.figures.marks import wanted
 
 DASHES = {"valid": "solid", "": "solid", "train": "dot", "test": "dashdot"}
@@ -173,7 +173,7 @@ def _traces(line: Line, coloured: Sequence[Line], plot: CurvesPlot) -> list[dict
         "legendgroup": group,
         "meta": {"trial": line.trial.id, "metric": line.metric},
         "x": typed(line.steps),
-        "y": typed(_drawable(line.values, plot).astype(np.float32)),
+        "y": typed(compact(_drawable(line.values, plot))),
         "line": {"color": color, "dash": dash, "width": 1.5},
         "marker": {"color": color, "size": theme.MARKER_PIXELS},
         "connectgaps": False,
@@ -185,7 +185,7 @@ def _traces(line: Line, coloured: Sequence[Line], plot: CurvesPlot) -> list[dict
         thin = {**trace["line"], "width": 1}
         raw = {**trace, "showlegend": False, "opacity": 0.3, "line": thin, "hoverinfo": "skip"}
         del raw["hovertemplate"]
-        traces = [raw, {**trace, "y": typed(_drawable(line.smooth, plot).astype(np.float32))}]
+        traces = [raw, {**trace, "y": typed(compact(_drawable(line.smooth, plot)))}]
     return [*traces, *_best(line, color, group)]
 
 
@@ -229,7 +229,7 @@ def _behind(lines: Sequence[Line], plot: CurvesPlot) -> list[dict[str, Any]]:
                 "mode": "lines",
                 "name": labels.count(len({line.trial.id for line in members}), "other trial"),
                 "x": typed(steps),
-                "y": typed(values.astype(np.float32)),
+                "y": typed(compact(values)),
                 "customdata": typed(np.column_stack([marked, numbers])),
                 "line": {"color": theme.color("other"), "width": 1, "dash": dash},
                 "opacity": 0.6,

@@ -17,6 +17,7 @@ from tunebook_server.figures import theme
 
 _CODES = {"float64": "f8", "float32": "f4", "int32": "i4", "int16": "i2", "int8": "i1", "uint8": "u1"}
 _WIDEST_INTEGER = 2**31 - 1
+_SINGLE = np.finfo(np.float32)
 
 
 def typed(array: NDArray[Any]) -> dict[str, str]:
@@ -30,6 +31,13 @@ def typed(array: NDArray[Any]) -> dict[str, str]:
     if array.ndim > 1:
         spec["shape"] = ",".join(str(length) for length in array.shape)
     return spec
+
+
+def compact(values: NDArray[np.floating[Any]]) -> NDArray[Any]:
+    """As float32, which draws the same in half the bytes, where that has room for every size among them."""
+    sizes = np.abs(values[np.isfinite(values) & (values != 0)])
+    fits = not sizes.size or (sizes.max() <= _SINGLE.max and sizes.min() >= _SINGLE.tiny)
+    return values.astype(np.float32) if fits else values
 
 
 @dataclass(frozen=True, slots=True)

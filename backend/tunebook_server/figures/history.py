@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from tunebook_server.domain.objective import Objective
 from tunebook_server.domain.trial_columns import TrialColumns
 from tunebook_server.figures import labels, marks, theme
-from tunebook_server.figures.figure import Figure, typed
+from tunebook_server.figures.figure import Figure, compact, typed
 from tunebook_server.figures.marks import Marks
 
 NEEDED_TRIALS = 2
@@ -52,7 +52,7 @@ def draw(plot: HistoryPlot) -> Figure:
         "mode": "lines",
         "name": "best so far",
         "x": typed(plot.best_numbers),
-        "y": typed(plot.best_values.astype(np.float32)),
+        "y": typed(compact(plot.best_values)),
         "line": {"color": theme.color("best"), "width": 1.5, "shape": "hv"},
         "hoverinfo": "skip",
     }

@@ -18,6 +18,7 @@ from tunebook_server.figures.figure import Figure, typed
 
 SHOWN_VALUES = 24
 NEEDED_TRIALS = COMPARED_FROM_TRIALS
+FOOT = 0.08  # share of the height for the counts, under the objective's axis
 BEFORE_LABEL = 14  # letters of a choice under the axis
 
 
@@ -80,9 +81,11 @@ def compute(
 
 def draw(plot: IsolationPlot) -> Figure:
     layout = theme.layout(
-        xaxis=_across(plot),
+        xaxis={**_across(plot), "anchor": "free", "position": 0},
         yaxis=theme.axis(
-            labels.objective_title(plot.objective, log=plot.log), type="log" if plot.log else "linear"
+            labels.objective_title(plot.objective, log=plot.log),
+            type="log" if plot.log else "linear",
+            domain=[FOOT, 1],
         ),
         shapes=_borders(plot),
         annotations=_counts(plot),
@@ -185,8 +188,8 @@ def _trace(plot: IsolationPlot) -> dict[str, Any]:
         "error_y": {
             "type": "data",
             "symmetric": False,
-            "array": typed(high - y),
-            "arrayminus": typed(_down(y, low, log=plot.log)),
+            "array": typed(_apart(y, high)),
+            "arrayminus": typed(_apart(np.maximum(low, y * 1e-12) if plot.log else low, y)),
             "color": theme.color("muted"),
             "thickness": 1.5,
             "width": 5,
@@ -205,8 +208,9 @@ def _trace(plot: IsolationPlot) -> dict[str, Any]:
     }
 
 
-def _down(y: NDArray[np.float64], low: NDArray[np.float64], *, log: bool) -> NDArray[np.float64]:
-    return y - (np.maximum(low, y * 1e-12) if log else low)
+def _apart(low: NDArray[np.float64], high: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`high - low`, as far as a number goes."""
+    return np.minimum(high / 2 - low / 2, marks.LARGEST) * 2
 
 
 def _hover(plot: IsolationPlot, bar: Bar) -> str:
@@ -251,5 +255,6 @@ def _verdict(plot: IsolationPlot) -> str:
     if found.winner is not None:
         winner = found.values[found.winner]
         word = labels.short(value_names.name(plot.scale, winner.first, winner.last))
-        return f"{name} {word} wins: its interval lies wholly on the better side of every other (★)."
+        wins = "its interval lies wholly on the better side of every other compared value"
+        return f"{name} {word} wins: {wins} (★)."
     return f"No value of {name} wins: the intervals of the best ones overlap, so luck may have ordered them."

@@ -62,5 +62,8 @@ def count(number: int, noun: str) -> str:
 
 def objective_title(objective: Objective, *, log: bool) -> str:
     """`valid/error ↓ better`, the scale named where it is not linear."""
-    arrow = "↓" if objective.direction == "minimize" else "↑"
-    return f"{plain(objective.metric, limit=AXIS_LETTERS)}{' (log)' if log else ''} {arrow} better"
+    return f"{plain(objective.metric, limit=AXIS_LETTERS)}{' (log)' if log else ''} {better(objective)}"
+
+
+def better(objective: Objective) -> str:
+    return "↓ better" if objective.direction == "minimize" else "↑ better"

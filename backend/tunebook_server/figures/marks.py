@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 from tunebook_server.domain.objective import Objective
 from tunebook_server.domain.trial_columns import TrialColumns, divergence_limit
 from tunebook_server.figures import labels, sample, theme
-from tunebook_server.figures.figure import Figure, typed
+from tunebook_server.figures.figure import Figure, compact, typed
 
 SHOWN_TRIALS = 1_500  # of any number: SVG marks beyond it cost a second and add no shape
 SHOWN_INFEASIBLE = 300
 CROWDED_FROM = 300
 TOP_TRIALS = 3
+LARGEST = 8e307  # of an axis: Plotly subtracts its ends
 STRIP = 0.06  # share of the height for infeasible trials, above the objective's axis
 
 
@@ -176,8 +177,13 @@ def padded(values: NDArray[np.float64], *, log: bool) -> tuple[float, float] | N
     low, high = float(values.min()), float(values.max())
     if log:
         low, high = float(np.log10(low)), float(np.log10(high))
-    pad = 0.06 * (high - low) or 0.05 * abs(high) or 1.0
-    return low - pad, high + pad
+    return around(low, high, share=0.06)
+
+
+def around(low: float, high: float, *, share: float) -> tuple[float, float]:
+    """The range of an axis from `low` to `high`, wider by a share of it at both ends."""
+    pad = 2 * share * (high / 2 - low / 2) or 0.05 * abs(high) or 1.0
+    return max(low - pad, -LARGEST), min(high + pad, LARGEST)
 
 
 def wanted(layout: dict[str, Any], have: int, need: int, noun: str = "finished trial") -> Figure:
@@ -197,11 +203,11 @@ def wanted(layout: dict[str, Any], have: int, need: int, noun: str = "finished t
 
 def _trace(role: str, points: Points, *, crowded: bool) -> dict[str, Any]:
     on_edge = role == "infeasible"
-    y = np.zeros(len(points), dtype=np.int8) if on_edge else points.y.astype(np.float32)
+    y = np.zeros(len(points), dtype=np.int8) if on_edge else compact(points.y)
     return {
         "type": "scatter",
         "mode": "markers",
-        "x": typed(points.x.astype(np.float32)),
+        "x": typed(compact(points.x)),
         "y": typed(y),
         "yaxis": "y2" if on_edge else "y",
         "customdata": typed(np.column_stack([points.ids, points.numbers])),

@@ -4,6 +4,7 @@ Plotly's own kind draws by WebGL, which takes seconds where there is no GPU; her
 a band of the objective, with NaN gaps between trials and where a conditional hyperparameter has no value.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunebook_server.domain.objective import Objective
-from tunebook_server.domain.search_space import SearchSpace
+from tunebook_server.domain.search_space import Integer, Searched, SearchSpace
 from tunebook_server.domain.trial_columns import TrialColumns
-from tunebook_server.figures import labels, marks, sample, theme
+from tunebook_server.figures import labels, marks, sample, theme, ticks
 from tunebook_server.figures.axis import GOLDEN, Scale, scale_of
-from tunebook_server.figures.figure import Figure, typed
+from tunebook_server.figures.figure import Figure, compact, typed
 
 MOST_AXES = 11  # beside the objective's
 SHOWN_VERTICES = 1_500
@@ -80,16 +81,17 @@ def compute(
     bands = []
     for name, role, rows in _bands(columns, feasible, infeasible, objective, lines):
         shown = np.where(feasible[rows], columns.objective[rows], np.nan)
-        last = (np.log10(shown) if log else shown) - limits[0]
+        height = (np.log10(shown) if log else shown) - limits[0]
         places = [_places(scale, columns.values[scale.key][rows], columns.numbers[rows]) for scale in scales]
-        band = np.column_stack([*places, last / (limits[1] - limits[0])])
+        band = np.column_stack([*places, height / (limits[1] - limits[0])])
         bands.append(
             Band(name, role, band, columns.objective[rows], columns.ids[rows], columns.numbers[rows])
         )
-    title = Axis(labels.objective_title(objective, log=log), (), _numbers(*limits, log=log))
+    title = _title(objective.metric, log=log)
+    last = Axis(title, (labels.better(objective),), ticks.between(*limits, log=log))
     return ParallelPlot(
         objective=objective,
-        axes=(*map(_axis, scales), title),
+        axes=(*(_axis(*pair) for pair in zip(scales, varied, strict=False)), last),
         bands=tuple(bands),
         trials=int((feasible | infeasible).sum()),
         shown=sum(len(band.ids) for band in bands),
@@ -100,12 +102,12 @@ def compute(
 
 def draw(plot: ParallelPlot) -> Figure:
     count = len(plot.axes)
-    quiet = {"showgrid": False, "showticklabels": False, "ticks": "", "showline": False, "fixedrange": True}
+    quiet = {"showgrid": False, "ticks": "", "showline": False, "fixedrange": True}
     layout = theme.layout(
-        xaxis=theme.axis("", range=[-0.3, count - 0.4], **quiet),
-        yaxis=theme.axis("", range=[-0.04, 1.04], **quiet),
+        xaxis={**theme.axis("", range=[-0.4, count - 0.4], **quiet), **_titles(plot.axes)},
+        yaxis=theme.axis("", range=[-0.04, 1.04], showticklabels=False, **quiet),
         shapes=[_upright(place) for place in range(count)],
-        annotations=[note for place, axis in enumerate(plot.axes) for note in _words(place, axis, count)],
+        annotations=[note for place, axis in enumerate(plot.axes) for note in _words(place, axis)],
     )
     layout["margin"] = {"l": 12, "r": 12, "t": 40, "b": 52}
     if plot.trials < NEEDED_TRIALS:
@@ -148,29 +150,23 @@ def _places(scale: Scale, values: NDArray[np.float64], numbers: NDArray[np.int64
     return np.clip((x - low) / ((high - low) or 1.0), 0, 1)
 
 
-def _axis(scale: Scale) -> Axis:
+def _axis(scale: Scale, parameter: Searched) -> Axis:
     name, conditions = labels.key_words(scale.key)
-    title = f"{labels.plain(name, limit=16)}{' (log)' if scale.kind == 'log' else ''}"
+    title = _title(name, log=scale.kind == "log")
     if scale.kind == "choice":
         count = len(scale.names)
         every = [((place + 0.5) / count, name) for place, name in enumerate(scale.names)]
         shown = every if count <= NAMED_CHOICES else [every[0], every[-1]]
-        ticks = tuple((place, labels.plain(name, limit=12)) for place, name in shown)
-    elif scale.kind == "log":
-        ticks = _numbers(float(np.log10(scale.low)), float(np.log10(scale.high)), log=True)
+        found = tuple((place, labels.plain(name, limit=12)) for place, name in shown)
     else:
-        ticks = _numbers(scale.low, scale.high, log=False)
-    return Axis(title, tuple(labels.plain(each, limit=18) for each in conditions), ticks)
+        log, whole = scale.kind == "log", isinstance(parameter, Integer)
+        low, high = (math.log10(end) if log else end for end in (scale.low, scale.high))
+        found = ticks.between(low, high, log=log, whole=whole, ends=True)
+    return Axis(title, tuple(labels.plain(each, limit=18) for each in conditions), found)
 
 
-def _numbers(low: float, high: float, *, log: bool) -> tuple[tuple[float, str], ...]:
-    """Five ticks: both ends, and what lies evenly between them on the axis."""
-    places = (0.0, 0.25, 0.5, 0.75, 1.0)
-    found = [low + place * (high - low) for place in places]
-    return tuple(
-        (place, labels.significant(10**value if log else value, 2))
-        for place, value in zip(places, found, strict=True)
-    )
+def _title(name: str, *, log: bool) -> str:
+    return f"{labels.plain(name, limit=16)}{' (log)' if log else ''}"
 
 
 def _upright(place: int) -> dict[str, Any]:
@@ -179,19 +175,20 @@ def _upright(place: int) -> dict[str, Any]:
     return {"type": "line", "xref": "x", "yref": "y", **ends, "line": line, "layer": "below"}
 
 
-def _words(place: int, axis: Axis, count: int) -> list[dict[str, Any]]:
-    """The title under an axis, turned where there are many, and its ticks beside it."""
-    font = {"size": 10, "color": theme.color("muted")}
-    title = {
-        "x": place,
-        "y": 0,
-        "yref": "paper",
-        "yanchor": "top",
-        "text": "<br>".join([axis.title, *axis.conditions]),
-        "showarrow": False,
-        "font": {"size": 11},
+def _titles(axes: tuple[Axis, ...]) -> dict[str, Any]:
+    """Under each axis; they turn to fit where there are many, or little room."""
+    return {
+        "tickvals": list(range(len(axes))),
+        "ticktext": ["<br>".join([axis.title, *axis.conditions]) for axis in axes],
+        "tickfont": {"size": 11, "color": theme.color("text")},
+        "ticklabeloverflow": "allow",
+        "automargin": True,
     }
-    ticks = [
+
+
+def _words(place: int, axis: Axis) -> list[dict[str, Any]]:
+    """The ticks beside an axis."""
+    return [
         {
             "x": place,
             "y": y,
@@ -199,11 +196,12 @@ def _words(place: int, axis: Axis, count: int) -> list[dict[str, Any]]:
             "xshift": 3,
             "text": text,
             "showarrow": False,
-            "font": font,
+            "font": {"size": 10, "color": theme.color("muted")},
+            "bgcolor": theme.color("ground"),  # the lines pass behind it
+            "borderpad": 0,
         }
         for y, text in axis.ticks
     ]
-    return [title, *ticks]
 
 
 def _trace(plot: ParallelPlot, band: Band) -> dict[str, Any]:
@@ -219,8 +217,8 @@ def _trace(plot: ParallelPlot, band: Band) -> dict[str, Any]:
         "type": "scatter",
         "mode": "lines",
         "name": f"{band.name} ({trials:,})",
-        "x": typed(np.tile(x, trials).astype(np.float32)),
-        "y": typed(y.ravel().astype(np.float32)),
+        "x": typed(compact(np.tile(x, trials))),
+        "y": typed(compact(y.ravel())),
         "customdata": typed(marked),
         "text": [value for value in values for _ in range(width)],
         "connectgaps": False,

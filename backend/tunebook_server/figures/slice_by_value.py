@@ -12,7 +12,7 @@ from tunebook_server.domain.trial_columns import TrialColumns
 from tunebook_server.domain.value_groups import group
 from tunebook_server.figures import axis, labels, marks, theme, value_names
 from tunebook_server.figures.axis import AxisPlot, Scale
-from tunebook_server.figures.figure import Figure, typed
+from tunebook_server.figures.figure import Figure, compact, typed
 from tunebook_server.figures.marks import Points
 
 PARTS = 4  # of a scientific range: each has a colour
@@ -90,7 +90,15 @@ def draw(plot: SlicePlot) -> Figure:
             if trace["name"] in ("infeasible", "running")
         ),
     ]
-    return Figure(data, layout, (f"Coloured by {by}.", *marks.notes(shown)))
+    return Figure(data, layout, (f"Coloured by {by}{_why_one(plot)}.", *marks.notes(shown)))
+
+
+def _why_one(plot: SlicePlot) -> str:
+    """A hyperparameter that exists for one value of `by` has one colour."""
+    parameter, conditions = labels.key_words(plot.axis.scale.key)
+    name = labels.key_words(plot.by)[0]
+    own = [labels.short(each) for each in conditions if each.startswith(f"{name}=")]
+    return f": {labels.short(parameter)} exists for {own[0]} alone" if own and len(plot.layers) == 1 else ""
 
 
 def _trace(plot: SlicePlot, layer: Layer) -> dict[str, Any]:
@@ -104,8 +112,8 @@ def _trace(plot: SlicePlot, layer: Layer) -> dict[str, Any]:
         "type": "scatter",
         "mode": "markers",
         "name": f"{name} ({layer.trials:,})",
-        "x": typed(layer.points.x.astype(np.float32)),
-        "y": typed(layer.points.y.astype(np.float32)),
+        "x": typed(compact(layer.points.x)),
+        "y": typed(compact(layer.points.y)),
         "customdata": typed(np.column_stack([layer.points.ids, layer.points.numbers])),
         "text": [labels.significant(float(value)) for value in x],
         "marker": {

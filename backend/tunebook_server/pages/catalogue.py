@@ -54,6 +54,16 @@ def scientific(study: Study) -> Sequence[Option]:
     return _keys(study, lambda parameter: getattr(parameter, "role", "") == "scientific")
 
 
+def across(study: Study) -> Sequence[Option]:
+    """Numeric ones, last those that exist for some scientific values only: those would have one colour."""
+    names = {key_words(key)[0] for key, _ in scientific(study)}
+
+    def is_owned(option: Option) -> bool:
+        return any(condition.partition("=")[0] in names for condition in key_words(option[0])[1])
+
+    return sorted(numeric(study), key=is_owned)
+
+
 def optional(study: Study) -> Sequence[Option]:
     return [("", "nothing"), *scientific(study)]
 
@@ -127,7 +137,7 @@ CATALOGUE: Sequence[Entry] = (
         "slice",
         "Slice by scientific value",
         "Does the best place of a hyperparameter differ between the scientific values?",
-        (Choice("parameter", "Hyperparameter", numeric), Choice("by", "Coloured by", scientific)),
+        (Choice("parameter", "Hyperparameter", across), Choice("by", "Coloured by", scientific)),
     ),
     Entry(
         "gradient-norm",

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from functools import cache
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from fastapi import Request, Response
 from fastapi.responses import HTMLResponse
@@ -96,13 +96,17 @@ def address(path: str, **query: str | int | None) -> str:
 
 
 def python(figure: str) -> str:
-    """What makes the figure at this address anew in a notebook."""
-    light = f"{figure}{'&' if '?' in figure else '?'}theme=light"
+    """What makes the figure at this address (absolute, of a study) anew in a notebook."""
+    parts = urlsplit(figure)
+    _, study, _, kind = parts.path.rsplit("/", 3)
+    options = parse_qsl(parts.query, keep_blank_values=True)
+    given = "".join(f", {name}={value!r}" for name, value in options)
     return "\n".join(
         (
-            "import os, httpx, plotly.io",
-            'headers = {"Authorization": "Bearer " + os.environ["TUNEBOOK_TOKEN"]}',
-            f"plotly.io.from_json(httpx.get({light!r}, headers=headers).text)",
+            "import tunebook",
+            "",
+            f'client = tunebook.Client("{parts.scheme}://{parts.netloc}")',
+            f"client.study({study}).figure({unquote(kind)!r}{given})",
         )
     )
 

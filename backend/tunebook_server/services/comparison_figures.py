@@ -19,11 +19,10 @@ from tunebook_server.figures.figure import Figure
 from tunebook_server.services.figure_kinds import (
     OBJECTIVE_SCALES,
     Asked,
-    Column,
     Kind,
     Table,
     cells,
-    named,
+    table_with_values,
     trial_table,
 )
 
@@ -87,7 +86,7 @@ def _slice(asked: Asked) -> Figure:
 def _slice_table(asked: Asked, limit: int) -> Table:
     _, scale = _varied(asked, "parameter", asked.options.text("parameter"))
     _, by_scale = _varied(asked, "by", _first_scientific(asked, "by"))
-    return _with_values(asked, limit, [scale, by_scale])
+    return table_with_values(asked, limit, [scale, by_scale])
 
 
 def _best_steps(asked: Asked) -> Figure:
@@ -119,7 +118,7 @@ def _distribution(asked: Asked) -> Figure:
 
 def _distribution_table(asked: Asked, limit: int) -> Table:
     scales = [_varied(asked, "by", asked.options.text("by"))[1]] if "by" in asked.options else []
-    return _with_values(asked, limit, scales)
+    return table_with_values(asked, limit, scales)
 
 
 def _parallel(asked: Asked) -> Figure:
@@ -135,18 +134,7 @@ def _parallel(asked: Asked) -> Figure:
 
 def _parallel_table(asked: Asked, limit: int) -> Table:
     space = asked.study.space
-    return _with_values(asked, limit, [axis.scale_of(space.key(each), each) for each in space.varied])
-
-
-def _with_values(asked: Asked, limit: int, scales: list[Scale]) -> Table:
-    """A row a trial; a hyperparameter that is called like a column of the trial is `parameters.NAME`."""
-    table = trial_table(asked, limit)
-    taken = set(table)
-    for scale in scales:
-        values = asked.snapshot.columns.values[scale.key][:limit]
-        column: Column = named(scale.names, values) if scale.names else cells(values)
-        table[f"parameters.{scale.key}" if scale.key in taken else scale.key] = column
-    return table
+    return table_with_values(asked, limit, [axis.scale_of(space.key(each), each) for each in space.varied])
 
 
 def _first_scientific(asked: Asked, option: str) -> str:

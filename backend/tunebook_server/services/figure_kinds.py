@@ -9,12 +9,14 @@ from numpy.typing import NDArray
 from tunebook_server.domain.numbers import encode
 from tunebook_server.domain.study import Study
 from tunebook_server.domain.trial_columns import STATES
+from tunebook_server.figures.axis import Scale
 from tunebook_server.figures.figure import Figure
 from tunebook_server.services.figure_options import Options
 from tunebook_server.services.trial_columns import Snapshot
 from tunebook_server.storage.engine import Engine
 
 OBJECTIVE_SCALES = ("auto", "linear", "log")
+TRIAL_COLUMNS = ("trial_id", "number", "state", "best_step", "last_step", "share")
 
 Column = Sequence[int | float | str | bool | None]
 Table = dict[str, Column]
@@ -47,14 +49,27 @@ class Kind:
 
 
 def trial_table(asked: Asked, limit: int) -> Table:
-    """Id, number, state and objective of every trial: the first columns of most tables."""
-    columns = asked.snapshot.columns
+    """Id, number, state and objective of every trial: the first columns of most tables. A metric that is
+    called like another column of a trial is `objective.METRIC`.
+    """
+    columns, metric = asked.snapshot.columns, asked.study.objective.metric
     return {
         "trial_id": columns.ids[:limit].tolist(),
         "number": columns.numbers[:limit].tolist(),
         "state": [str(STATES[code]) for code in columns.states[:limit]],
-        asked.study.objective.metric: cells(columns.objective[:limit]),
+        f"objective.{metric}" if metric in TRIAL_COLUMNS else metric: cells(columns.objective[:limit]),
     }
+
+
+def table_with_values(asked: Asked, limit: int, scales: Sequence[Scale]) -> Table:
+    """A row a trial; a hyperparameter that is called like a column of the trial is `parameters.NAME`."""
+    table = trial_table(asked, limit)
+    taken = set(table)
+    for scale in scales:
+        values = asked.snapshot.columns.values[scale.key][:limit]
+        column: Column = named(scale.names, values) if scale.names else cells(values)
+        table[f"parameters.{scale.key}" if scale.key in taken else scale.key] = column
+    return table
 
 
 def cells(values: NDArray[np.float64]) -> Column:

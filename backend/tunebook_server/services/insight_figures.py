@@ -25,9 +25,7 @@ from tunebook_server.services.figure_kinds import (
     Asked,
     Kind,
     Table,
-    cells,
-    named,
-    trial_table,
+    table_with_values,
     version_of_trials,
 )
 from tunebook_server.services.trial_figures import varied_key
@@ -100,12 +98,8 @@ def _contour(asked: Asked) -> Figure:
 
 
 def _contour_table(asked: Asked, limit: int) -> Table:
-    table = trial_table(asked, limit)
-    for key in _pair(asked):
-        scale = scale_of(key, asked.study.space.parameter(key))
-        values = asked.snapshot.columns.values[key][:limit]
-        table[key] = named(scale.names, values) if scale.names else cells(values)
-    return table
+    scales = [scale_of(key, asked.study.space.parameter(key)) for key in _pair(asked)]
+    return table_with_values(asked, limit, scales)
 
 
 # Interaction ----------------------------------------------------------------------------------------------
@@ -158,10 +152,9 @@ def _interaction_table(asked: Asked, limit: int) -> Table:
     """One row a nuisance hyperparameter and scientific value; places in [0, 1] of the range."""
     found, key, names = _interaction_of(asked)
     rows = [(row, region) for row in found.rows for region in row.regions][:limit]
-    return {
+    table: Table = {
         "hyperparameter": [row.key for row, _ in rows],
         "conclusion": [str(row.conclusion) for row, _ in rows],
-        key: [names[region.value] for _, region in rows],
         "trials": [region.trials for _, region in rows],
         "centre": [region.centre for _, region in rows],
         "centre_low": [region.centre_low for _, region in rows],
@@ -172,6 +165,8 @@ def _interaction_table(asked: Asked, limit: int) -> Table:
         "importance": [row.share for row, _ in rows],
         "importance_high": [row.share_high for row, _ in rows],
     }
+    value = f"parameters.{key}" if key in table else key
+    return {**table, value: [names[region.value] for _, region in rows]}
 
 
 # Gradient norm --------------------------------------------------------------------------------------------

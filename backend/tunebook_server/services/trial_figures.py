@@ -11,7 +11,7 @@ from tunebook_server.services.figure_kinds import (
     Kind,
     Table,
     cells,
-    named,
+    table_with_values,
     trial_table,
 )
 
@@ -54,9 +54,7 @@ def _history(asked: Asked) -> Figure:
 
 def _axis_table(asked: Asked, limit: int) -> Table:
     key = varied_key(asked)
-    scale = axis.scale_of(key, asked.study.space.parameter(key))
-    values = asked.snapshot.columns.values[key][:limit]
-    return {**trial_table(asked, limit), key: named(scale.names, values) if scale.names else cells(values)}
+    return table_with_values(asked, limit, [axis.scale_of(key, asked.study.space.parameter(key))])
 
 
 def _best_of_k(asked: Asked) -> Figure:

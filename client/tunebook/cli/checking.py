@@ -7,16 +7,15 @@ from typing import Any
 from xml.sax.saxutils import quoteattr
 
 from tunebook.api import Api
-from tunebook.cli.terminal import clean, table
+from tunebook.cli.terminal import clean
+from tunebook.findings import VERDICTS, Findings, title
 
 POLL_SECONDS = 0.5
-VERDICTS = ("fail", "warn", "not_enough_data", "pass")  # the worst first
-MARKS = {"fail": "✗ fail", "warn": "! warn", "not_enough_data": "… more data", "pass": "✓ pass"}
 FAIL_ON = {"fail": VERDICTS[:1], "warn": VERDICTS[:2], "never": ()}
 LEVELS = {"fail": "error", "warn": "warning", "not_enough_data": "none", "pass": "none"}  # as in SARIF
 KINDS = {"not_enough_data": "open", "pass": "pass"}
 
-Findings = Sequence[dict[str, Any]]
+Items = Sequence[dict[str, Any]]
 
 
 def wait_for_findings(api: Api, study: dict[str, Any], *, timeout_seconds: float) -> dict[str, Any] | None:
@@ -31,17 +30,11 @@ def wait_for_findings(api: Api, study: dict[str, Any], *, timeout_seconds: float
         time.sleep(POLL_SECONDS)
 
 
-def ordered(items: Findings) -> list[dict[str, Any]]:
-    """The worst first, else in order of the checklist."""
-    return sorted(items, key=lambda item: VERDICTS.index(item["verdict"]))
+def as_table(items: Items) -> str:
+    return str(Findings(items))
 
 
-def as_table(items: Findings) -> str:
-    rows = [(MARKS[item["verdict"]], _name(item), item["sentence"]) for item in ordered(items)]
-    return table(("VERDICT", "ITEM", "FINDING"), rows)
-
-
-def as_junit(study: dict[str, Any], items: Findings) -> str:
+def as_junit(study: dict[str, Any], items: Items) -> str:
     """JUnit XML: an item a test case; warnings and failures fail, what wants more data is skipped."""
     counts = [item["verdict"] for item in items]
     failures = counts.count("fail") + counts.count("warn")
@@ -53,7 +46,7 @@ def as_junit(study: dict[str, Any], items: Findings) -> str:
     )
 
 
-def as_sarif(api: Api, study: dict[str, Any], items: Findings) -> str:
+def as_sarif(api: Api, study: dict[str, Any], items: Items) -> str:
     """SARIF 2.1.0: an item a rule, a finding a result that points to the study's page."""
     where = [{"physicalLocation": {"artifactLocation": {"uri": f"{api.url}/studies/{study['id']}"}}}]
     results = [
@@ -65,7 +58,7 @@ def as_sarif(api: Api, study: dict[str, Any], items: Findings) -> str:
             else "open"
             if item["verdict"] == "not_enough_data"
             else "fail",
-            "message": {"text": f"{_name(item)}: {item['sentence']}"},
+            "message": {"text": f"{title(item)}: {item['sentence']}"},
             "locations": where,
             "properties": item["evidence"],
         }
@@ -77,7 +70,7 @@ def as_sarif(api: Api, study: dict[str, Any], items: Findings) -> str:
 
 
 def _case(study: dict[str, Any], item: dict[str, Any]) -> str:
-    name, kind = quoteattr(clean(_name(item))), quoteattr(clean(f"study {study['id']}"))
+    name, kind = quoteattr(clean(title(item))), quoteattr(clean(f"study {study['id']}"))
     message = quoteattr(clean(item["sentence"]))
     inside = {
         "pass": "",
@@ -86,7 +79,3 @@ def _case(study: dict[str, Any], item: dict[str, Any]) -> str:
         "fail": f'<failure type="fail" message={message}/>',
     }[item["verdict"]]
     return f"  <testcase classname={kind} name={name}>{inside}</testcase>\n"
-
-
-def _name(item: dict[str, Any]) -> str:
-    return f"{item['item']}: {item['subject']}" if item["subject"] else str(item["item"])

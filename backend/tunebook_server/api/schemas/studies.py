@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import AliasPath, BeforeValidator, Field, WithJsonSchema
 
 from tunebook_server.api.schemas import FaultOut, Lines, Received, Sent, Value
 from tunebook_server.domain.findings.thresholds import BY_NAME
@@ -138,6 +138,9 @@ class StudyOut(Sent):
     objective: ObjectiveOut
     space: Annotated[list[dict[str, Any]], BeforeValidator(_document)]
     space_version: int
+    keys: list[str] = Field(
+        validation_alias=AliasPath("space", "keys"), description="Of the search space, in its order."
+    )
     sampler: str
     sampler_options: dict[str, Any]
     seed: int

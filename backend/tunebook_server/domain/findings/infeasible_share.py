@@ -61,7 +61,9 @@ def check(results: Results) -> list[Finding]:
         "share_low": low,
         "share_high": high,
     }
-    counted = f"{infeasible:,} of {have:,} trials ({share:.0%}) are infeasible"
+    counted = (
+        f"{infeasible:,} of {have:,} trials ({share:.0%}) {'is' if infeasible == 1 else 'are'} infeasible"
+    )
     if verdict == Verdict.PASS:
         return [Finding(ITEM, verdict, f"{counted}.", evidence, have)]
     found = separation(results) if min(infeasible, feasible) >= OUTCOME_TRIALS else None
