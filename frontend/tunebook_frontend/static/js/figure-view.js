@@ -23,7 +23,7 @@ class FigureView extends HTMLElement {
   /** @type {AbortController | null} */ #fetching = null;
   #near = false;
   #stale = true;
-  #behind = false; // the selection has changed since it was drawn
+  #behind = false; // the theme or the selection has changed since it was drawn
   #asked = 0;
   #etag = "";
   #range = "";
@@ -31,9 +31,9 @@ class FigureView extends HTMLElement {
   #timer = 0;
   #observer = new IntersectionObserver((entries) => this.#seen(entries[entries.length - 1].isIntersecting), NEAR);
   #listeners = {
-    "theme-turned": () => this.#figure && this.show(this.#figure),
+    "theme-turned": () => this.#again(),
+    "selection-changed": () => this.#again(),
     "study-changed": () => this.refresh(FRESH_MS),
-    "selection-changed": () => this.#select(),
   };
 
   connectedCallback() {
@@ -66,12 +66,12 @@ class FigureView extends HTMLElement {
   #seen(/** @type {boolean} */ near) {
     this.#near = near;
     if (near && this.#stale && this.hasAttribute("src")) this.#load();
-    if (near && this.#behind) this.#select();
+    if (near && this.#behind) this.#again();
   }
 
-  /** Shows another selection in what is drawn already: soon where it is in view, else when it comes there. */
-  #select() {
-    this.#behind = true;
+  /** Draws what it has once more: at once where it is in view, else when it comes there. */
+  #again() {
+    this.#behind = !this.#near;
     if (this.#near && this.#figure) this.show(this.#figure);
   }
 
@@ -102,7 +102,6 @@ class FigureView extends HTMLElement {
     const Plotly = await plotly;
     await (turn = turn.then(() => new Promise((next) => setTimeout(next))));
     if (asked !== this.#asked) return; // asked again meanwhile, with what is newer
-    this.#behind = false;
     const { data: traces, missing } = marked(figure.data, selected());
     const { data, layout } = resolved({ ...figure, data: traces });
     const plot = /** @type {any} */ (this.querySelector(".plot"));
