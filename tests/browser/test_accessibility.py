@@ -34,7 +34,7 @@ def test_no_page_shuts_anybody_out(site: Site, visit: Callable[..., Visit], widt
         f"/projects/1/studies/new?mode=toml&from={study_id}",
         f"/studies/{study_id}",
         f"/studies/{site.studies[0]}",
-        f"/studies/{study_id}/plots",
+        f"/studies/{study_id}/plots?selected={row.trial.id},{row.trial.id + 1}",
         f"/trials/{row.trial.id}",
         "/workers",
         "/login",

@@ -66,8 +66,11 @@ OF_TRIALS: dict[str, Callable[[TrialColumns], Figure]] = {
 @pytest.mark.parametrize("kind", OF_TRIALS)
 @pytest.mark.parametrize("count", [0, 1, 48, 10_000])
 def test_every_size_is_drawn(kind: str, count: int) -> None:
-    drawn = OF_TRIALS[kind](trials(count, infeasible_every=7))
+    columns = trials(count, infeasible_every=7)
+    drawn = OF_TRIALS[kind](columns)
     drawn.plotly()
+    named = [array(each["customdata"])[:, 0] for each in drawn.data if "customdata" in each]
+    assert np.isin(np.concatenate([[], *named]), columns.ids).all(), "customdata is for trials alone"
     assert len(drawn.json()) < 200_000
     points = sum(
         len(array(each["x"])) for each in drawn.data if each.get("mode") == "markers" and "bdata" in each["x"]
@@ -103,7 +106,7 @@ def test_importance_is_ordered_and_says_what_is_left_out() -> None:
     (bars,) = drawn.data
     assert bars["x"] == sorted(bars["x"])
     assert sum(bars["x"]) == pytest.approx(1.0)
-    assert bars["text"][-1].startswith("learning_rate<br>optimizer=")
+    assert bars["text"][-1].startswith("<b>learning_rate<br>optimizer=")
     low = [x - a for x, a in zip(bars["x"], bars["error_x"]["arrayminus"], strict=True)]
     assert min(low) >= -1e-12
     assert "learning_rate (" in draw_importance(trials(30)).notes[-1]

@@ -64,14 +64,15 @@ def _bars(shown: tuple[Any, ...]) -> dict[str, Any]:
             "thickness": 1.5,
             "width": 4,
         },
-        "customdata": [[each.low, each.high, each.trials] for each in shown],
-        "text": [key_label(each.key) for each in shown],
+        "text": [_hover(each) for each in shown],  # not customdata, which names trials in every figure
         "textposition": "none",
-        "hovertemplate": (
-            "<b>%{text}</b><br>%{x:.0%} (95 % interval %{customdata[0]:.0%} to %{customdata[1]:.0%})"
-            "<br>%{customdata[2]:,d} trials<extra></extra>"
-        ),
+        "hovertemplate": "%{text}<extra></extra>",
     }
+
+
+def _hover(each: Any) -> str:
+    interval = f"{each.share:.0%} (95 % interval {each.low:.0%} to {each.high:.0%})"
+    return f"<b>{key_label(each.key)}</b><br>{interval}<br>{labels.count(each.trials, 'trial')}"
 
 
 def _notes(found: Importances) -> tuple[str, ...]:

@@ -34,6 +34,7 @@ STATES = ("completed", "stopped", "infeasible", "failed", "running", "claimed", 
 COLUMNS_MOST = 16  # of hyperparameters in the table; the others stand on the trial's page
 FAMILIES_MOST = 6
 ISOLATIONS_MOST = 3
+BROWSERS_OWN = "selected"  # trials, by id: selection.js reads and writes it, and adds it to every link
 Id = Annotated[int, Path(ge=1, lt=2**63)]
 Word = Annotated[str, Query(max_length=300)]
 Cursor = Annotated[str, Query(max_length=2_000)]
@@ -98,7 +99,9 @@ def study(
     etag = f'W/"{assets.version()}-{found.id}-{found.revision}-{hash_of(request)}"'
     if request.headers.get("if-none-match") == etag:
         return Response(status_code=304, headers={"ETag": etag})
-    query = {name: value for name, value in request.query_params.items() if name != "cursor"}
+    query = {
+        name: value for name, value in request.query_params.items() if name not in ("cursor", BROWSERS_OWN)
+    }
     only = {
         name.removeprefix("only."): value
         for name, value in query.items()

@@ -1,6 +1,8 @@
 /** <figure-view src=…>: fetches Plotly JSON and draws it; data-state is loading, ready or failed. */
 
 import { resolved } from "./colors.js";
+import { marked } from "./selected-marks.js";
+import { selected, toggle } from "./selection.js";
 import { hideCard, showCard } from "./trial-card.js";
 
 const ZOOM_WAIT_MS = 250;
@@ -21,12 +23,18 @@ class FigureView extends HTMLElement {
   /** @type {AbortController | null} */ #fetching = null;
   #near = false;
   #stale = true;
+  #behind = false; // the theme or the selection has changed since it was drawn
+  #asked = 0;
   #etag = "";
   #range = "";
   #fetchedAt = 0;
   #timer = 0;
   #observer = new IntersectionObserver((entries) => this.#seen(entries[entries.length - 1].isIntersecting), NEAR);
-  #listeners = { "theme-turned": () => this.#figure && this.show(this.#figure), "study-changed": () => this.refresh(FRESH_MS) };
+  #listeners = {
+    "theme-turned": () => this.#again(),
+    "selection-changed": () => this.#again(),
+    "study-changed": () => this.refresh(FRESH_MS),
+  };
 
   connectedCallback() {
     if (!this.firstChild) this.innerHTML = '<div class="plot"></div><p class="notes"></p>';
@@ -58,6 +66,13 @@ class FigureView extends HTMLElement {
   #seen(/** @type {boolean} */ near) {
     this.#near = near;
     if (near && this.#stale && this.hasAttribute("src")) this.#load();
+    if (near && this.#behind) this.#again();
+  }
+
+  /** Draws what it has once more: at once where it is in view, else when it comes there. */
+  #again() {
+    this.#behind = !this.#near;
+    if (this.#near && this.#figure) this.show(this.#figure);
   }
 
   async #load() {
@@ -83,13 +98,17 @@ class FigureView extends HTMLElement {
   /** Draws a figure, wherever it came from. */
   async show(/** @type {any} */ figure) {
     this.#figure = figure;
+    const asked = ++this.#asked;
     const Plotly = await plotly;
     await (turn = turn.then(() => new Promise((next) => setTimeout(next))));
-    const { data, layout } = resolved(figure);
+    if (asked !== this.#asked) return; // asked again meanwhile, with what is newer
+    const { data: traces, missing } = marked(figure.data, selected());
+    const { data, layout } = resolved({ ...figure, data: traces });
     const plot = /** @type {any} */ (this.querySelector(".plot"));
     await Plotly.react(plot, data, layout, { responsive: true, displayModeBar: false, doubleClick: "reset" });
     if (!plot.dataset.bound) this.#bind(plot);
-    this.querySelector(".notes")?.replaceChildren(layout.meta.notes.join(" "));
+    const absent = missing ? [`Not shown here: ${missing} of the selected trials.`] : [];
+    this.querySelector(".notes")?.replaceChildren([...layout.meta.notes, ...absent].join(" "));
     this.dataset.state = "ready";
   }
 
@@ -103,8 +122,10 @@ class FigureView extends HTMLElement {
   #bind(/** @type {any} */ plot) {
     plot.dataset.bound = "yes";
     plot.on("plotly_click", (/** @type {any} */ { points, event }) => {
-      const target = event.ctrlKey || event.metaKey ? "_blank" : "_self";
-      if (trialOf(points[0])) window.open(`/trials/${trialOf(points[0])}`, target, "noopener");
+      const trial = trialOf(points[0]);
+      const modified = event.ctrlKey || event.metaKey || event.shiftKey;
+      if (trial && modified && document.getElementById("selection")) toggle(trial);
+      else if (trial) window.open(`/trials/${trial}`, event.button === 1 || modified ? "_blank" : "_self", "noopener");
     });
     plot.on("plotly_hover", (/** @type {any} */ { points, event }) => showCard(trialOf(points[0]), event));
     plot.on("plotly_unhover", hideCard);

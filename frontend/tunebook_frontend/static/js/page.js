@@ -5,6 +5,8 @@ import { turnTheme } from "./colors.js";
 import "./figure-view.js";
 import "./keyboard.js";
 import "./live.js";
+import "./selection-bar.js";
+import { clear } from "./selection.js";
 
 const UNITS = /** @type {const} */ ([["day", 86_400], ["hour", 3_600], ["minute", 60], ["second", 1]]);
 const words = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
@@ -24,6 +26,7 @@ function tellTimes() {
 /** @type {Record<string, (button: HTMLElement, figure: any) => unknown>} */
 const ACTIONS = {
   theme: turnTheme,
+  deselect: clear,
   help: () => /** @type {HTMLDialogElement} */ (document.getElementById("help")).showModal(),
   png: (_, figure) => figure.save("png"),
   svg: (_, figure) => figure.save("svg"),

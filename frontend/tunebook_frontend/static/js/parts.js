@@ -1,5 +1,7 @@
 /** Pages change by parts: a [data-part] is replaced when the server's HTML of it has changed. */
 
+import { carried } from "./selection.js";
+
 /** @type {Map<string, string>} what the server sent last, by id; the page itself may have drawn into it since */
 const sent = new Map();
 for (const part of document.querySelectorAll("[data-part]")) sent.set(part.id, part.outerHTML);
@@ -22,7 +24,7 @@ export async function swapParts(url, history = "") {
     if (sent.get(part.id) !== html) replace(document.getElementById(part.id), part);
     sent.set(part.id, html);
   }
-  if (history) window.history[`${history}State`](null, "", url);
+  if (history) window.history[`${history}State`](null, "", carried(url));
   document.dispatchEvent(new Event("parts-swapped"));
 }
 
@@ -45,7 +47,7 @@ function replace(/** @type {HTMLElement | null} */ present, /** @type {Element} 
   if (row) fresh.querySelector(`tr[data-href="${CSS.escape(row)}"]`)?.classList.add("at");
   const field = /** @type {any} */ (typed?.id ? document.getElementById(typed.id) : null);
   if (field && "value" in field) field.value = typed.value;
-  field?.focus();
+  field?.focus({ preventScroll: true });
 }
 
 /** What a reader has unfolded stays unfolded, and its figures stay drawn. */
