@@ -37,6 +37,8 @@ SPACE = SearchSpace.parse(
         {"name": "width", "type": "categorical", "choices": [64, 128, 0.5]},
         {"name": "state", "type": "integer", "low": -3, "high": 3},
         {"name": "number", "type": "boolean"},
+        {"name": "mixed", "type": "float", "low": 0, "high": 1, "when": {"number": [True]}},
+        {"name": "mixed", "type": "boolean", "when": {"number": [False]}},
         {"name": "none", "type": "float", "low": -1, "high": 1},
         {"name": "batch_size", "type": "fixed", "value": 64},
         {"name": "kind", "type": "fixed", "value": "50% of 'it'"},
@@ -55,7 +57,7 @@ _COMPARED = {
 }
 FIELDS = [
     *(trial_field(name) for name in TRIAL_FIELDS),
-    *(parameter_field(SPACE, key) for key in SPACE.keys),
+    *(field for name in ("lr", "decay", *SPACE.keys) if (field := parameter_field(SPACE, name))),
 ]
 
 
@@ -96,7 +98,7 @@ def written(tree: Filter) -> str:
         case Not(part):
             return f"not {written(part)}"
         case Comparison(field, sign, values):
-            name = spelling.spelled(field.name, METRIC) if field.place else field.name
+            name = spelling.spelled(field.name, METRIC) if field.places else field.name
             texts = [_literal(field, value) for value in values]
             return f"{name} {sign} {'(' + ', '.join(texts) + ')' if sign == 'in' else ''.join(texts)}"
 
@@ -119,7 +121,7 @@ def holds(tree: Filter, values: Mapping[tuple[bool, str], Any]) -> bool:
         case Not(part):
             return not holds(part, values)
         case Comparison(field, sign, wanted):
-            return _compare(values[field.place is not None, field.name], sign, wanted, field)
+            return _compare(values[bool(field.places), field.name], sign, wanted, field)
 
 
 def _compare(here: Any, sign: str, wanted: Sequence[Any], field: Field) -> bool:

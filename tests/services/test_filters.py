@@ -66,7 +66,12 @@ def _row(study_id: int, number: int, draw: random.Random, workers: list[int | No
 def values(row: TrialRow) -> dict[tuple[bool, str], Any]:
     """Of one trial, by (is a hyperparameter?, name)."""
     trial = row.trial
-    found: dict[tuple[bool, str], Any] = {(True, key): row.values.get(key) for key in SPACE.keys}
+    found: dict[tuple[bool, str], Any] = dict.fromkeys(
+        (True, parameter.name) for parameter in SPACE.parameters
+    )
+    found |= {(True, key): row.values.get(key) for key in SPACE.keys}
+    for parameter in SPACE.active(trial.parameters):
+        found[True, parameter.name] = row.values.get(SPACE.key(parameter))
     for name in set(TRIAL_FIELDS) - {"duration", "worker"}:
         found[False, name] = getattr(trial, name)
     found[False, "worker"] = row.worker

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, and_, cast, func, literal, or_, true
 
-from tunebook_server.domain.filters.tree import Comparison, Every, Filter, Not, Operator, Some
+from tunebook_server.domain.filters.tree import Comparison, Every, Field, Filter, Not, Operator, Some
 from tunebook_server.domain.places import json_text
 from tunebook_server.storage.trial_fields import TYPES, Kind, field, parameter
 
@@ -37,10 +37,7 @@ def condition(tree: Filter) -> ColumnElement[bool]:
 def _comparison(found: Comparison) -> ColumnElement[bool]:
     kind: Kind = "text" if found.field.kind == "choice" else found.field.kind
     # All numbers as float64, whole ones too: a bound parameter takes its type from the other side.
-    if found.field.place is not None:
-        here = parameter(found.field.place, kind)
-    else:
-        here = cast(field(found.field.name), TYPES[kind])
+    here = cast(field(found.field.name), TYPES[kind]) if not found.field.places else _value(found.field, kind)
     values = [literal(_plain(value), TYPES[kind]) for value in found.values]
     match found.operator:
         case "is none":
@@ -53,6 +50,11 @@ def _comparison(found: Comparison) -> ColumnElement[bool]:
             return func.strpos(here, values[0]) > 0
         case compared:
             return _COMPARED[compared](here, values[0])
+
+
+def _value(hyperparameter: Field, kind: Kind) -> ColumnElement[Any]:
+    values = [parameter(place, kind) for place in hyperparameter.places]
+    return func.coalesce(*values) if len(values) > 1 else values[0]
 
 
 def _plain(value: Any) -> Any:

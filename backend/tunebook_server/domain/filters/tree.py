@@ -54,12 +54,13 @@ Tree: TypeAlias = Union[Every[Leaf], Some[Leaf], Not[Leaf], Leaf]  # noqa: UP007
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """What can be compared: a field of every trial, or a hyperparameter in its place."""
+    """What can be compared: a field of every trial, or a hyperparameter in its places."""
 
     name: str
-    """A trial's field, or the key of the hyperparameter."""
+    """A trial's field, or the key or the name of hyperparameters."""
     kind: Kind
-    place: Place | None = None
+    places: tuple[Place, ...] = ()
+    """Of hyperparameters that share a name: never are two of them active together."""
     options: tuple[Value, ...] = ()
     """All values that it can have, where those are few."""
 
