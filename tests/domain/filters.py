@@ -61,8 +61,8 @@ FIELDS = [
 ]
 
 
-def literals(field: Field) -> st.SearchStrategy[Any]:
-    if field.options:
+def literals(field: Field, sign: str) -> st.SearchStrategy[Any]:
+    if field.options and sign in ("=", "!=", "in"):
         numeric = field.kind == "number"
         return st.sampled_from([float(value) if numeric else value for value in field.options])
     pools: Mapping[str, Sequence[Any]] = {"number": NUMBERS, "text": TEXTS, "time": TIMES}
@@ -76,7 +76,7 @@ def comparisons(draw: st.DrawFn) -> Comparison:
     if sign.endswith("none"):
         return Comparison(field, sign)
     most = 4 if sign == "in" else 1
-    return Comparison(field, sign, tuple(draw(st.lists(literals(field), min_size=1, max_size=most))))
+    return Comparison(field, sign, tuple(draw(st.lists(literals(field, sign), min_size=1, max_size=most))))
 
 
 def _joined(inner: st.SearchStrategy[Filter]) -> st.SearchStrategy[Filter]:

@@ -134,6 +134,22 @@ def test_hostile_texts_are_found_as_they_are(engine: Engine, text: str) -> None:
     assert read(engine, study, 10, expression=f"note = {quoted}") == []
 
 
+def test_values_at_the_ends_of_their_types_are_no_error(engine: Engine) -> None:
+    study = make_study(engine, launched=False)
+    trials.enqueue(engine, study_id=study.id, actor=ACTOR)
+    for expression, count in (
+        ('created_at > "0001-01-01" and created_at < "9999-12-31T23:59:59.999999"', 1),
+        ('created_at > "0001-01-01T00:00-14:00"', 1),
+        ("number in (1.7976931348623157e308, 0, NaN, Infinity)", 1),
+        ("number = 1e-400", 1),
+        ("attempts < 9223372036854775808", 1),
+        ("learning_rate < -Infinity", 0),
+        (f"number in ({', '.join(['1'] * 600)})", 0),
+        (" or ".join(["not " * 20 + "number = 1"] * 20), 0),
+    ):
+        assert trials.count(engine, study=study, expression=expression) == count, expression
+
+
 @pytest.mark.parametrize("sort", ["number", "-objective", "duration", "-worker", "parameters.width"])
 def test_pages_of_a_filter_join_to_the_whole(engine: Engine, sort: str) -> None:
     study = grow(engine)

@@ -21,7 +21,7 @@ from tunebook_server.storage.trial_fields import Kind
 from tunebook_server.storage.trial_pages import Order, Wanted
 
 COUNT_MOST = 20_000
-"""Trials that are counted one by one for a filter; a study has 10,000 at most times."""
+"""Trials that are counted one by one for a filter: more than most studies have."""
 COLUMNS: Mapping[str, Kind] = {
     "number": "number",
     "objective": "number",

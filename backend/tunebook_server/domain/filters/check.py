@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from tunebook_server.domain.document import show
@@ -27,10 +28,10 @@ from tunebook_server.domain.trial import Value
 
 OPTIONS_SHOWN = 20
 _ANY: tuple[Operator, ...] = ("=", "!=", "in", "is none", "is not none")
-_ORDERED: tuple[Operator, ...] = ("=", "!=", "<", "<=", ">", ">=", "in", "is none", "is not none")
+_ORDER: tuple[Operator, ...] = ("<", "<=", ">", ">=")
 OPERATORS: Mapping[Kind, tuple[Operator, ...]] = {
-    "number": _ORDERED,
-    "time": _ORDERED,
+    "number": (*_ORDER, *_ANY),
+    "time": (*_ORDER, *_ANY),
     "text": ("contains", *_ANY),
     "choice": _ANY,
 }
@@ -64,7 +65,10 @@ def _comparison(written: Written, field: Field) -> Comparison:
     if written.operator not in OPERATORS[field.kind]:
         problem = f"{written.field.shown()} is {_NOUNS[field.kind]}: {written.operator} does not fit it"
         raise wrong(problem, written.at, f"Use one of {', '.join(OPERATORS[field.kind])}.")
-    values = tuple(_value(word, field, written.field.shown()) for word in written.values)
+    # What is above or below may lie between the options.
+    options = () if written.operator in _ORDER else field.options
+    asked = replace(field, options=options)
+    values = tuple(_value(word, asked, written.field.shown()) for word in written.values)
     return Comparison(field, written.operator, values)
 
 
@@ -132,9 +136,9 @@ def _option(word: Word, meant: Value, field: Field, name: str) -> Value:
 
 def _no_option(word: Word, field: Field, name: str) -> Invalid:
     some = ", ".join(_spelled_short(option) for option in field.options[:OPTIONS_SHOWN])
-    more = ", …" if len(field.options) > OPTIONS_SHOWN else ""
+    more = ", …" if len(field.options) > OPTIONS_SHOWN else "."
     found = show(word.text) if word.kind == "quoted" else word.shown()
-    return wrong(f"{name} cannot be {found}", word.position, f"Its values: {some}{more}.")
+    return wrong(f"{name} cannot be {found}", word.position, f"Its values: {some}{more}")
 
 
 def _spelled_short(option: Value) -> str:
