@@ -84,11 +84,11 @@ class Api:
         except ValueError:
             raise Busy(502, "not_tunebook", f"{self.url} answered something that is not JSON.") from None
 
-    def stream(self, path: str) -> Iterator[bytes]:
+    def stream(self, path: str, params: Mapping[str, object] | None = None) -> Iterator[bytes]:
         """The body of a long answer, piece by piece as it comes."""
         import httpx
 
-        request = self._request("GET", path, headers={"Accept": "*/*"})
+        request = self._request("GET", path, params=params, headers={"Accept": "*/*"})
         try:
             response = self._open().send(request, stream=True)
             with contextlib.closing(response):

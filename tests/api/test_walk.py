@@ -19,8 +19,11 @@ def test_a_study_from_its_document_to_its_end(site: Site, world: World) -> None:
 
     found = ok(site.get("/api/v1/studies", params={"name": "optimizer", "project": world.project}))["items"]
     assert {study["id"] for study in found} == {world.launched, world.study}
-    trials = ok(site.get(f"/api/v1/studies/{world.study}/trials", params={"filter": "optimizer:sgd"}))
-    assert all(trial["values"]["optimizer"] == "sgd" for trial in trials["items"])
+    (trial,) = ok(site.get(f"/api/v1/studies/{world.study}/trials"))["items"]
+    for expression, count in ((f"optimizer = {trial['values']['optimizer']}", 1), ("state = queued", 0)):
+        for path in ("trials", "export.jsonl"):
+            answer = site.get(f"/api/v1/studies/{world.study}/{path}", params={"filter": expression})
+            assert answer.text.count('"seed":') == count, answer.text
 
     trial = f"/api/v1/trials/{world.trial}"
     steps, values = np.arange(3, 1003), np.linspace(1, 0.1, 1000)

@@ -35,6 +35,8 @@ def test_no_page_shuts_anybody_out(site: Site, visit: Callable[..., Visit], widt
         f"/studies/{study_id}",
         f"/studies/{site.studies[0]}",
         f"/studies/{study_id}/plots?selected={row.trial.id},{row.trial.id + 1}",
+        f"/studies/{study_id}/trials?filter=state+=+completed",
+        f"/studies/{study_id}/trials?filter=wrong",
         f"/trials/{row.trial.id}",
         "/workers",
         "/login",

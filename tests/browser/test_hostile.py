@@ -1,6 +1,7 @@
 """S9: text that people and machines store can neither run nor call home, in any page or figure."""
 
 from collections.abc import Callable
+from urllib.parse import quote, urlencode
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from playwright.sync_api import Page, expect
 from sqlalchemy import Engine
 
 from tests.browser.window import UNFOLD, Site, Visit
+from tunebook_server.domain.filters.spelling import quoted
 from tunebook_server.domain.study import StudyDesign
 from tunebook_server.services import (
     checkpoints,
@@ -135,7 +137,9 @@ def test_stored_text_neither_runs_nor_calls_home(visit: Open, site: Site) -> Non
         f"/projects/{project_id}/studies/new?mode=form&from={study_id}",
         f"/studies/{study_id}",
         f"/studies/{study_id}/plots",
-        f"/studies/{study_id}?search={PAYLOADS[1]}&only.choice={PAYLOADS[2]}",
+        f"/studies/{study_id}/trials",
+        f"/studies/{study_id}/trials?" + urlencode({"filter": f"choice = {quoted(PAYLOADS[2])}"}),
+        f"/studies/{study_id}/trials?" + urlencode({"filter": PAYLOADS[1]}),
         f"/trials/{trial_id}",
         "/workers",
     )
@@ -178,6 +182,13 @@ def grow_again(engine: Engine) -> tuple[int, int, int]:
 def test_a_hostile_address_is_text_too(visit: Open, site: Site) -> None:
     made = visit()
     for payload in PAYLOADS:
-        page = made.open(f"{site.study(48)}?search={payload}&family=&clip={payload}".replace("#", "%23"))
-        check(page, site)
+        for path in (
+            "?family=&clip=",
+            "/trials?filter=",
+            "/trials?state=",
+            "/trials?sort=",
+            "/trials?columns=",
+        ):
+            page = made.open(f"{site.study(48)}{path}{quote(payload)}")
+            check(page, site)
     made.problems[:] = [problem for problem in made.problems if "422" not in problem]

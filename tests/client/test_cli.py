@@ -95,6 +95,8 @@ def test_runs_the_example_to_its_end_in_plain_lines(
 
     table = list(csv.DictReader(io.StringIO(run(["study", "export", study], environment).stdout)))
     assert len(table) == 3
+    found = run(["study", "export", study, "--filter", "number > 0"], environment).stdout
+    assert [row["number"] for row in csv.DictReader(io.StringIO(found))] == ["1", "2"]
     output = tmp_path / "trials.jsonl"
     assert run(["study", "export", study, "--format", "jsonl", "--output", output], environment).stdout == ""
     assert len([json.loads(line) for line in output.read_text().splitlines()]) == 3

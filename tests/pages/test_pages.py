@@ -17,6 +17,7 @@ PAGES = (
     "/projects/{project}/studies/new",
     "/studies/{study}",
     "/studies/{study}/plots",
+    "/studies/{study}/trials",
     "/trials/{trial}",
     "/workers",
 )
@@ -47,11 +48,11 @@ def test_every_page_renders_for_a_person(site: Site, world: World) -> None:
 
 
 def test_a_stranger_is_sent_to_the_login_and_back(site: Site, world: World) -> None:
-    answer = site.get(f"/studies/{world.study}?sort=number&state=failed", by=None)
+    answer = site.get(f"/studies/{world.study}/trials?sort=number&state=failed", by=None)
     assert answer.status_code == 303
     assert (
         answer.headers["location"]
-        == f"/login?next=%2Fstudies%2F{world.study}%3Fsort%3Dnumber%26state%3Dfailed"
+        == f"/login?next=%2Fstudies%2F{world.study}%2Ftrials%3Fsort%3Dnumber%26state%3Dfailed"
     )
 
 
@@ -62,15 +63,13 @@ def test_tokens_of_machines_open_no_page(site: Site, world: World) -> None:
 
 
 def test_parts_come_without_the_page_around_them_and_only_once(site: Site, world: World) -> None:
-    path = f"/studies/{world.study}?sort=number"
+    path = f"/studies/{world.study}?y=log"
     answer = browse(site, path, **{"X-Parts": "yes"})
     assert "<nav" not in answer.text
     assert set(re.findall(r'id="([a-z-]+)" data-part', answer.text)) >= {"head", "axes-figures", "trials"}
     etag = answer.headers["etag"]
     assert browse(site, path, **{"X-Parts": "yes", "If-None-Match": etag}).status_code == 304
-    assert (
-        browse(site, f"{path}&state=failed", **{"X-Parts": "yes", "If-None-Match": etag}).status_code == 200
-    )
+    assert browse(site, f"{path}&clip=off", **{"X-Parts": "yes", "If-None-Match": etag}).status_code == 200
     trials.edit_note(site.engine, trial_id=world.trial, note="seen", actor="user:x")
     assert browse(site, path, **{"X-Parts": "yes", "If-None-Match": etag}).status_code == 200
 
@@ -90,10 +89,27 @@ def test_what_is_not_there_is_a_page_that_says_so(site: Site, world: World) -> N
 
 
 def test_a_wrong_word_in_the_address_is_named(site: Site, world: World) -> None:
-    for query in ("sort=wrong", "state=wrong", "cursor=wrong", "only.wrong=x"):
-        answer = browse(site, f"/studies/{world.study}?{query}")
+    for query in ("sort=wrong", "state=wrong", "cursor=wrong", "columns=wrong"):
+        answer = browse(site, f"/studies/{world.study}/trials?{query}")
         assert answer.status_code == 422, query
         assert "rong" in answer.text or "cursor" in answer.text
+
+
+def test_a_wrong_filter_is_named_and_takes_no_rows_away(site: Site, world: World) -> None:
+    path = f"/studies/{world.study}/trials"
+    assert "1 of 1" in browse(site, f"{path}?filter=state+=+running").text
+    assert "0 of 1" in browse(site, f"{path}?filter=state+!=+running").text
+    whole = browse(site, f"{path}?filter=colour+=+red")
+    assert whole.status_code == 200
+    assert 'aria-invalid="true" aria-describedby="filter-error"' in whole.text
+    assert "no field &#39;colour&#39;" in whole.text
+    assert "No rows: the filter cannot be read" in whole.text
+    parts = browse(site, f"{path}?filter=colour+=+red", **{"X-Parts": "yes"})
+    assert set(re.findall(r'id="([a-z-]+)"[^>]* data-part', parts.text)) == {
+        "filter",
+        "filter-help",
+        "trial-tools",
+    }
 
 
 def test_forms_change_things_once_and_send_back(site: Site, world: World) -> None:

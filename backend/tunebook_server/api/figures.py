@@ -8,7 +8,8 @@ from fastapi.responses import StreamingResponse
 from tunebook_server.api.access import Database, Reader
 from tunebook_server.api.conditional import NOT_MODIFIED, etag, is_known, not_modified
 from tunebook_server.api.route import Route
-from tunebook_server.api.schemas import Id, Sent
+from tunebook_server.api.schemas import Filter, Id, Sent
+from tunebook_server.api.schemas.trials import States
 from tunebook_server.services import export, figures
 
 router = APIRouter(prefix="/studies/{study_id}", tags=["figures"], route_class=Route)
@@ -125,9 +126,17 @@ def table(
     response_class=StreamingResponse,
     responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},
 )
-def export_csv(study_id: Id, engine: Database, _: Reader) -> StreamingResponse:
-    """All trials as CSV; text that a spreadsheet would run as a formula gets an apostrophe in front."""
-    return _file(export.trials_csv(engine, study_id=study_id), "text/csv", f"study-{study_id}.csv")
+def export_csv(
+    *,
+    study_id: Id,
+    engine: Database,
+    _: Reader,
+    state: States = [],  # noqa: B006 (FastAPI copies it)
+    expression: Filter = "",
+) -> StreamingResponse:
+    """Trials as CSV; text that a spreadsheet would run as a formula gets an apostrophe in front."""
+    content = export.trials_csv(engine, study_id=study_id, states=state, expression=expression)
+    return _file(content, "text/csv", f"study-{study_id}.csv")
 
 
 @router.get(
@@ -136,11 +145,17 @@ def export_csv(study_id: Id, engine: Database, _: Reader) -> StreamingResponse:
     response_class=StreamingResponse,
     responses={200: {"content": {"application/jsonl": {"schema": {"type": "string"}}}}},
 )
-def export_jsonl(study_id: Id, engine: Database, _: Reader) -> StreamingResponse:
-    """All trials, one JSON object a line."""
-    return _file(
-        export.trials_json(engine, study_id=study_id), "application/jsonl", f"study-{study_id}.jsonl"
-    )
+def export_jsonl(
+    *,
+    study_id: Id,
+    engine: Database,
+    _: Reader,
+    state: States = [],  # noqa: B006 (FastAPI copies it)
+    expression: Filter = "",
+) -> StreamingResponse:
+    """Trials, one JSON object a line."""
+    content = export.trials_json(engine, study_id=study_id, states=state, expression=expression)
+    return _file(content, "application/jsonl", f"study-{study_id}.jsonl")
 
 
 def _file(content: Any, media_type: str, name: str) -> StreamingResponse:

@@ -8,12 +8,12 @@ from tunebook_server import broker
 from tunebook_server.api.access import Database, Reader, Writer, person
 from tunebook_server.api.conditional import NOT_MODIFIED, IfMatch, edition_of, etag, is_known, not_modified
 from tunebook_server.api.route import Route, answers_secret
-from tunebook_server.api.schemas import Cursor, Id, Limit, Listing, Word
+from tunebook_server.api.schemas import Cursor, Filter, Id, Limit, Listing, Word
 from tunebook_server.api.schemas.trials import (
     AskIn,
     AskOut,
     Nothing,
-    State,
+    States,
     TrialChange,
     TrialIn,
     TrialOut,
@@ -21,7 +21,6 @@ from tunebook_server.api.schemas.trials import (
 )
 from tunebook_server.domain.access import Principal
 from tunebook_server.domain.edition import edition
-from tunebook_server.domain.errors import Invalid
 from tunebook_server.domain.lifecycle import Claim
 from tunebook_server.domain.paging import Page
 from tunebook_server.domain.trial import Trial
@@ -32,15 +31,6 @@ router = APIRouter(tags=["trials"], route_class=Route)
 
 Asker = Annotated[Principal, Depends(person("trial:report"))]
 Launcher = Annotated[Principal, Depends(person("study:write", "run:launch"))]
-Filters = Annotated[
-    list[Annotated[Word, Query(max_length=500)]],
-    Query(
-        alias="filter",
-        max_length=50,
-        description="KEY:VALUE of a hyperparameter; several values of one key are alternatives.",
-        examples=[["optimizer:adam"]],
-    ),
-]
 
 
 @router.get("/studies/{study_id}/trials", operation_id="list_trials", response_model=Listing[TrialRowOut])
@@ -49,10 +39,9 @@ def page(
     study_id: Id,
     engine: Database,
     _: Reader,
-    state: Annotated[list[State], Query(max_length=20)] = [],  # noqa: B006 (FastAPI copies it)
+    state: States = [],  # noqa: B006 (FastAPI copies it)
     sort: Annotated[Word, Query(max_length=500, examples=["-objective", "parameters.lr"])] = "-number",
-    search: Annotated[Word, Query(max_length=200)] = "",
-    filters: Filters = [],  # noqa: B006
+    expression: Filter = "",
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Page[TrialRow]:
@@ -62,8 +51,7 @@ def page(
         study_id=study_id,
         states=state,
         sort=sort,
-        search=search,
-        filters=_filters(filters),
+        expression=expression,
         limit=limit,
         cursor=cursor,
     )
@@ -140,17 +128,6 @@ def retry(trial_id: Id, _: Nothing, after: BackgroundTasks, engine: Database, pr
     trial = trials.retry(engine, trial_id=trial_id, actor=principal.actor)
     after.add_task(broker.hint, [trial_id])
     return trial
-
-
-def _filters(words: list[str]) -> dict[str, list[str]]:
-    """["optimizer:adam"] is {"optimizer": ["adam"]}; keys hold no colon, values may."""
-    filters: dict[str, list[str]] = {}
-    for place, word in enumerate(words):
-        key, colon, value = word.partition(":")
-        if not colon:
-            raise Invalid(f"filter {place} has no colon", field=f"filter.{place}", remedy="Write KEY:VALUE.")
-        filters.setdefault(key, []).append(value)
-    return filters
 
 
 def _etag(trial: Trial) -> str:

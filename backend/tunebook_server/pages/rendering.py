@@ -1,7 +1,7 @@
 """Templates, and how values look in them: short, with the full value on hover."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -111,10 +111,10 @@ def python(figure: str) -> str:
     )
 
 
-def changed(query: Mapping[str, str], **changes: str | None) -> str:
+def changed(query: Mapping[str, str | Sequence[str]], **changes: str | None) -> str:
     """The query of this page with some parameters changed; an empty or None one leaves."""
     merged = {**query, **changes}
-    return "?" + urlencode({name: value for name, value in merged.items() if value})
+    return "?" + urlencode({name: value for name, value in merged.items() if value}, doseq=True)
 
 
 @cache

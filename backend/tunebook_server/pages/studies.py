@@ -1,7 +1,6 @@
-"""One study: what it asks, where it stands, its figures, and the table of its trials."""
+"""One study: what it asks, where it stands, its figures, and its best trials."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -11,27 +10,23 @@ from fastapi.responses import RedirectResponse
 from tunebook_server import broker
 from tunebook_server.domain.caveats import caveats
 from tunebook_server.domain.families import families
-from tunebook_server.domain.paging import Page
-from tunebook_server.domain.search_space import Boolean, Categorical, Hyperparameter
 from tunebook_server.domain.study import Study
 from tunebook_server.domain.trial import Trial
-from tunebook_server.domain.trial_columns import choices
 from tunebook_server.figures.labels import key_words
 from tunebook_server.pages import assets
 from tunebook_server.pages.findings import checklist
 from tunebook_server.pages.form import Fields
 from tunebook_server.pages.rendering import address, render
 from tunebook_server.pages.route import Database, PageRoute, Person
+from tunebook_server.pages.trial_table import Table, best_first, chosen
 from tunebook_server.services import curves, findings, lineage, pace, projects, trials
 from tunebook_server.services import studies as service
-from tunebook_server.services.trial_pages import TrialRow
 from tunebook_server.storage.engine import Engine
 
 router = APIRouter(route_class=PageRoute)
 
-ROWS = 50
+BEST_SHOWN = 10
 STATES = ("completed", "stopped", "infeasible", "failed", "running", "claimed", "queued")
-COLUMNS_MOST = 16  # of hyperparameters in the table; the others stand on the trial's page
 FAMILIES_MOST = 6
 ISOLATIONS_MOST = 3
 BROWSERS_OWN = "selected"  # trials, by id: selection.js reads and writes it, and adds it to every link
@@ -45,10 +40,6 @@ class View:
     """What the address says about this page."""
 
     query: Mapping[str, str]
-    sort: str
-    state: str
-    search: str
-    only: Mapping[str, str]
     clip: str
     y: str
     family: str
@@ -67,17 +58,6 @@ class Plot:
     csv: str
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A hyperparameter of the table."""
-
-    key: str
-    name: str
-    conditions: Sequence[str]
-    options: Sequence[str]
-    """The values that the table can be filtered by; empty for numbers."""
-
-
 @router.get("/studies/{study_id}")
 def study(
     request: Request,
@@ -85,10 +65,6 @@ def study(
     engine: Database,
     _: Person,
     *,
-    sort: Word = "",
-    state: Word = "",
-    search: Word = "",
-    cursor: Cursor = "",
     clip: Word = "on",
     y: Word = "auto",
     family: Word = "",
@@ -99,17 +75,9 @@ def study(
     etag = f'W/"{assets.version()}-{found.id}-{found.revision}-{hash_of(request)}"'
     if request.headers.get("if-none-match") == etag:
         return Response(status_code=304, headers={"ETag": etag})
-    query = {
-        name: value for name, value in request.query_params.items() if name not in ("cursor", BROWSERS_OWN)
-    }
-    only = {
-        name.removeprefix("only."): value
-        for name, value in query.items()
-        if name.startswith("only.") and value
-    }
-    sort = sort or ("objective" if found.objective.direction == "minimize" else "-objective")
-    view = View(query, sort, state, search, only, clip, y, family, smooth, values)
-    page = _trials(engine, found, view, cursor)
+    query = {name: value for name, value in request.query_params.items() if name != BROWSERS_OWN}
+    view = View(query, clip, y, family, smooth, values)
+    best_trials = trials.page(engine, study_id=found.id, sort=best_first(found), limit=BEST_SHOWN)
     kept = findings.get(engine, study_id=found.id)
     groups = families(curves.metric_names(engine, study_id=found.id), first=found.objective.metric)[
         :FAMILIES_MOST
@@ -122,15 +90,15 @@ def study(
         project=projects.get(engine, project_id=found.project_id),
         follows=lineage.followed(engine, study_ids=[found.id])[found.id],
         followers=lineage.followers(engine, study_id=found.id),
-        best=_best(engine, found),
+        best=best_of(engine, found),
         seconds_left=pace.seconds_left(engine, study=found),
         checklist=checklist(found, kept),
         caveats=caveats(found.space, kept.items if kept else ()),
         states=[(state, found.counts.get(state, 0)) for state in STATES],
         view=view,
-        page=page,
-        first=not cursor,
-        columns=[_column(found, parameter) for parameter in found.space.varied[:COLUMNS_MOST]],
+        table=Table(
+            best_trials.items, chosen(found, ()), best_first(found), {}, path=f"/studies/{found.id}/trials"
+        ),
         plots=_plots(found, view),
         curve_families=[
             ("" if not place else family.name, family.name) for place, family in enumerate(groups)
@@ -171,20 +139,7 @@ def hash_of(request: Request) -> str:
     return assets.short_hash(request.url.query.encode())
 
 
-def _trials(engine: Engine, found: Study, view: View, cursor: str) -> Page[TrialRow]:
-    return trials.page(
-        engine,
-        study_id=found.id,
-        states=[view.state] if view.state else [],
-        sort=view.sort,
-        search=view.search,
-        filters={key: [value] for key, value in view.only.items()},
-        limit=ROWS,
-        cursor=cursor or None,
-    )
-
-
-def _best(engine: Engine, found: Study) -> Trial | None:
+def best_of(engine: Engine, found: Study) -> Trial | None:
     return None if found.best_trial_id is None else trials.get(engine, trial_id=found.best_trial_id)
 
 
@@ -205,11 +160,3 @@ def _figure(found: Study, kind: str, **options: str) -> str:
     defaults = {"clip": "on", "y": "auto", "smooth": "0", "family": ""}
     chosen = {name: value for name, value in options.items() if value != defaults.get(name)}
     return address(f"/api/v1/studies/{found.id}/figures/{kind}", **chosen)
-
-
-def _column(found: Study, parameter: Hyperparameter) -> Column:
-    key = found.space.key(parameter)
-    name, conditions = key_words(key)
-    filtered = isinstance(parameter, Categorical | Boolean)
-    options = [value if isinstance(value, str) else json.dumps(value) for value in choices(parameter)]
-    return Column(key, name, conditions, options if filtered else ())

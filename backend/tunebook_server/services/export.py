@@ -13,9 +13,11 @@ from tunebook_server.domain import numbers
 from tunebook_server.domain.errors import Invalid, NotFound
 from tunebook_server.domain.search_space import SearchSpace
 from tunebook_server.services.curves import visible_last_values
+from tunebook_server.services.trial_pages import wanted
 from tunebook_server.storage import curves, export, studies
 from tunebook_server.storage.engine import Engine, transaction
 from tunebook_server.storage.export import ExportedTrial
+from tunebook_server.storage.trial_pages import Wanted
 
 PORTION_TRIALS = 1_000
 PARQUET = "application/vnd.apache.parquet"
@@ -28,30 +30,35 @@ TEXTS = ("reason", "note")
 
 @dataclass(frozen=True, slots=True)
 class _Head:
+    study_id: int
     space: SearchSpace
     metrics: Sequence[str]
+    wanted: Wanted
 
 
-def trials_csv(engine: Engine, *, study_id: int) -> Iterator[bytes]:
+def trials_csv(
+    engine: Engine, *, study_id: int, states: Sequence[str] = (), expression: str = ""
+) -> Iterator[bytes]:
     """One row a trial: its columns, `parameters.KEY` by key of the search space, `last.METRIC`.
 
-    Text that a spreadsheet would run as a formula gets an apostrophe in front. Raises NotFound at once.
+    Text that a spreadsheet would run as a formula gets an apostrophe in front. Raises NotFound, and Invalid
+    for a state or a filter, at once.
     """
-    head = _head(engine, study_id)
-    return _csv(engine, study_id, head)
+    return _csv(engine, _head(engine, study_id, states, expression))
 
 
-def trials_json(engine: Engine, *, study_id: int) -> Iterator[bytes]:
-    """One JSON object a line; NaN and the infinities as strings. Raises NotFound at once."""
-    _head(engine, study_id)
-    return _json(engine, study_id)
+def trials_json(
+    engine: Engine, *, study_id: int, states: Sequence[str] = (), expression: str = ""
+) -> Iterator[bytes]:
+    """One JSON object a line; NaN and the infinities as strings. Raises like `trials_csv`."""
+    return _json(engine, _head(engine, study_id, states, expression))
 
 
-def _csv(engine: Engine, study_id: int, head: _Head) -> Iterator[bytes]:
+def _csv(engine: Engine, head: _Head) -> Iterator[bytes]:
     parameters = [f"parameters.{key}" for key in head.space.keys]
     last = [f"last.{metric}" for metric in head.metrics]
     yield _lines([[*COLUMNS, *TEXTS, *parameters, *last]])
-    for trials, last_values in _portions(engine, study_id):
+    for trials, last_values in _portions(engine, head):
         rows: list[list[Cell]] = []
         for trial in trials:
             located = head.space.locate(trial.parameters)
@@ -66,8 +73,8 @@ def _csv(engine: Engine, study_id: int, head: _Head) -> Iterator[bytes]:
         yield _lines(rows)
 
 
-def _json(engine: Engine, study_id: int) -> Iterator[bytes]:
-    for trials, last_values in _portions(engine, study_id):
+def _json(engine: Engine, head: _Head) -> Iterator[bytes]:
+    for trials, last_values in _portions(engine, head):
         lines = []
         for trial in trials:
             document: dict[str, object] = {name: _plain(getattr(trial, name)) for name in (*COLUMNS, *TEXTS)}
@@ -114,22 +121,29 @@ def _alike(column: Sequence[float | int | str | bool | None]) -> list[Any]:
     return [cell if cell is None or isinstance(cell, str) else str(cell) for cell in column]
 
 
-def _head(engine: Engine, study_id: int) -> _Head:
+def _head(engine: Engine, study_id: int, states: Sequence[str], expression: str) -> _Head:
     with transaction(engine) as connection:
         study = studies.get(connection, study_id)
         if study is None:
             raise NotFound(f"there is no study {study_id}")
-        return _Head(study.space, curves.metric_names(connection, study_id))
+        found = wanted(study, states, expression)
+        return _Head(study_id, study.space, curves.metric_names(connection, study_id), found)
 
 
 def _portions(
-    engine: Engine, study_id: int
+    engine: Engine, head: _Head
 ) -> Iterator[tuple[list[ExportedTrial], dict[int, dict[str, float]]]]:
     """A transaction each: a slow reader holds none open."""
     after = -1
     while True:
         with transaction(engine) as connection:
-            trials = export.portion(connection, study_id=study_id, after_number=after, limit=PORTION_TRIALS)
+            trials = export.portion(
+                connection,
+                study_id=head.study_id,
+                wanted=head.wanted,
+                after_number=after,
+                limit=PORTION_TRIALS,
+            )
             if not trials:
                 return
             ids = [trial.id for trial in trials]

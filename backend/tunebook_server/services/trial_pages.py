@@ -1,34 +1,41 @@
 """The table of a study's trials: sorted, filtered and cut on the server."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tunebook_server.domain import paging
 from tunebook_server.domain.document import show
+from tunebook_server.domain.edition import edition
 from tunebook_server.domain.errors import Invalid
+from tunebook_server.domain.filters import check
 from tunebook_server.domain.paging import Key, Page
-from tunebook_server.domain.search_space import Boolean, Categorical, Fixed, Hyperparameter, SearchSpace
+from tunebook_server.domain.places import place
+from tunebook_server.domain.search_space import Boolean, Categorical, Fixed
 from tunebook_server.domain.study import Study
-from tunebook_server.domain.texts import long_text, name_text
+from tunebook_server.domain.texts import name_text
 from tunebook_server.domain.trial import Trial, TrialState, Value
 from tunebook_server.services import studies
 from tunebook_server.storage import trial_pages
 from tunebook_server.storage.engine import Engine, transaction
-from tunebook_server.storage.trial_pages import Filter, Order, Place
+from tunebook_server.storage.trial_fields import Kind
+from tunebook_server.storage.trial_pages import Order, Wanted
 
-COLUMNS: Mapping[str, trial_pages.Kind] = {
+COUNT_MOST = 20_000
+"""Trials that are counted one by one for a filter: more than most studies have."""
+COLUMNS: Mapping[str, Kind] = {
     "number": "number",
     "objective": "number",
     "state": "text",
     "best_step": "number",
     "last_step": "number",
+    "duration": "number",
     "attempts": "number",
+    "worker": "text",
     "created_at": "time",
     "started_at": "time",
     "finished_at": "time",
 }
-_KINDS: Mapping[trial_pages.Kind, tuple[type, ...]] = {
+_KINDS: Mapping[Kind, tuple[type, ...]] = {
     "number": (float, int, type(None)),
     "text": (str, type(None)),
     "time": (str, type(None)),
@@ -50,27 +57,44 @@ def page(
     study_id: int,
     states: Sequence[str] = (),
     sort: str = "-number",
-    search: str = "",
-    filters: Mapping[str, Sequence[str]] | None = None,
+    expression: str = "",
     limit: int = 100,
     cursor: str | None = None,
 ) -> Page[TrialRow]:
     """`sort`: a column, "parameters.KEY" or "last.METRIC", descending with "-" in front; missing values last.
 
-    `filters`: the allowed values (as text) by key of a hyperparameter. Raises Invalid for an unknown word.
+    `expression` is a filter (docs/filters.md). Raises Invalid for an unknown word.
     """
     paging.page_size(limit)
-    long_text(search, field="search", limit=200)
     with transaction(engine) as connection:
         study = studies.known(connection, study_id)
         order = _order(study, sort)
-        wanted = Filter(_states(states), search.strip(), _filters(study, filters or {}))
-        position = _position(cursor, sort, order)
+        mark = edition(sort, expression.strip(), *sorted(states))
         found = trial_pages.after(
-            connection, study_id, order=order, wanted=wanted, position=position, limit=limit + 1
+            connection,
+            study_id,
+            order=order,
+            wanted=wanted(study, states, expression),
+            position=_position(cursor, mark, order),
+            limit=limit + 1,
         )
     rows = [TrialRow(at.trial, study.space.locate(at.trial.parameters), at.worker) for at in found[:limit]]
-    return Page(tuple(rows), paging.encode(sort, *found[limit - 1].position) if len(found) > limit else None)
+    return Page(tuple(rows), paging.encode(mark, *found[limit - 1].position) if len(found) > limit else None)
+
+
+def count(engine: Engine, *, study: Study, states: Sequence[str] = (), expression: str = "") -> int:
+    """How many trials there are in these states that the filter holds for, counted up to `COUNT_MOST`."""
+    found = wanted(study, states, expression)
+    if found.filter is None:
+        return sum(study.counts.get(state, 0) for state in found.states or TrialState)
+    with transaction(engine) as connection:
+        return trial_pages.count(connection, study.id, wanted=found, most=COUNT_MOST)
+
+
+def wanted(study: Study, states: Sequence[str], expression: str) -> Wanted:
+    """Raises Invalid for field `state` or `filter`."""
+    metric = study.objective.metric
+    return Wanted(_states(states), check.read(expression, space=study.space, metric=metric))
 
 
 def _order(study: Study, sort: str) -> Order:
@@ -79,21 +103,24 @@ def _order(study: Study, sort: str) -> Order:
         return Order(name, COLUMNS[name], descending)
     kind, _, rest = name.partition(".")
     if kind == "parameters":
-        parameter = _parameter(study.space, rest, field="sort")
-        is_text = isinstance(parameter, Categorical | Boolean | Fixed)
-        return Order(_place(study.space, rest), "text" if is_text else "number", descending)
+        if rest not in study.space.keys:
+            remedy = f"Use one of {', '.join(study.space.keys[:20])}."
+            raise Invalid(f"the study has no hyperparameter {show(rest)}", field="sort", remedy=remedy)
+        is_text = isinstance(study.space.parameter(rest), Categorical | Boolean | Fixed)
+        return Order(place(study.space, rest), "text" if is_text else "number", descending)
     if kind == "last" and rest:
         return Order(("last", name_text(rest, field="sort")), "number", descending)
     remedy = f"Use {', '.join(COLUMNS)}, parameters.KEY or last.METRIC."
     raise Invalid(f"trials cannot be sorted by {show(name)}", field="sort", remedy=remedy)
 
 
-def _position(cursor: str | None, sort: str, order: Order) -> tuple[Key, int] | None:
+def _position(cursor: str | None, mark: str, order: Order) -> tuple[Key, int] | None:
     if cursor is None:
         return None
     earlier, key, number = paging.decode(cursor, str, _KINDS[order.kind], int)
-    if earlier != sort:
-        raise Invalid("the cursor belongs to another order", field="cursor", remedy="Start without a cursor.")
+    if earlier != mark:
+        problem = "the cursor belongs to another order or filter"
+        raise Invalid(problem, field="cursor", remedy="Start without a cursor.")
     if order.kind == "time" and key is not None:
         key = paging.time_text(str(key))
     return key, int(number or 0)
@@ -105,35 +132,3 @@ def _states(states: Sequence[str]) -> list[TrialState]:
         if state not in known:
             raise Invalid(f"state is {show(state)}", field="state", remedy=f"Use {', '.join(known)}.")
     return [TrialState(state) for state in states]
-
-
-def _filters(study: Study, filters: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
-    for key, values in filters.items():
-        _parameter(study.space, key, field="filters")
-        for value in values:
-            name_text(value, field=f"filters.{key}")
-    return {_place(study.space, key).name: list(values) for key, values in filters.items()}
-
-
-def _parameter(space: SearchSpace, key: str, *, field: str) -> Hyperparameter:
-    if key in space.keys:
-        return space.parameters[space.keys.index(key)]
-    raise Invalid(
-        f"the study has no hyperparameter {show(key)}",
-        field=field,
-        remedy=f"Use one of {', '.join(space.keys[:20])}.",
-    )
-
-
-def _place(space: SearchSpace, key: str) -> Place:
-    node = space.nodes[space.keys.index(key)]
-    needs = [
-        (space.parameters[at].name, tuple(sorted(_json_text(value) for value in values)))
-        for at, values in node.needs.items()
-    ]
-    return Place(node.parameter.name, tuple(needs))
-
-
-def _json_text(value: Value) -> str:
-    """The value as Postgres' ->> shows it."""
-    return value if isinstance(value, str) else json.dumps(value)

@@ -20,7 +20,7 @@ from tunebook_server.domain.texts import (
 )
 from tunebook_server.domain.trial import ENDED, Attempt, Trial, TrialState
 from tunebook_server.services.claims import ask, claim, enqueue
-from tunebook_server.services.trial_pages import page
+from tunebook_server.services.trial_pages import count, page
 from tunebook_server.settings import settings
 from tunebook_server.storage import attempts as attempt_rows
 from tunebook_server.storage import audit, studies, trials
@@ -31,6 +31,7 @@ __all__ = [
     "attempts",
     "cancel",
     "claim",
+    "count",
     "edit_note",
     "enqueue",
     "environments",

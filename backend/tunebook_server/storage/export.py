@@ -4,7 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from sqlalchemy import select
+
 from tunebook_server.storage.engine import Connection
+from tunebook_server.storage.trial_fields import EVERY, trials
+from tunebook_server.storage.trial_pages import Wanted, conditions
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +30,10 @@ class ExportedTrial:
     finished_at: datetime | None
 
 
-PORTION = """
-SELECT id, number, state, epoch, seed, parameters, objective, best_step, last_step, attempts, reason, note,
-       created_at, started_at, finished_at
-  FROM trials WHERE study_id = %s AND number > %s ORDER BY number LIMIT %s
-"""
-
-
-def portion(connection: Connection, *, study_id: int, after_number: int, limit: int) -> list[ExportedTrial]:
-    found = connection.exec_driver_sql(PORTION, (study_id, after_number, limit))
-    return [ExportedTrial(*row) for row in found]
+def portion(
+    connection: Connection, *, study_id: int, wanted: Wanted, after_number: int, limit: int
+) -> list[ExportedTrial]:
+    columns = (trials.c[name] for name in ExportedTrial.__slots__)
+    query = select(*columns).select_from(EVERY).where(*conditions(study_id, wanted))
+    found = query.where(trials.c.number > after_number).order_by(trials.c.number).limit(limit)
+    return [ExportedTrial(*row) for row in connection.execute(found)]

@@ -1,44 +1,23 @@
 """Pages of a study's trials in any order, by keyset: NaN sorts above every number, what is missing last."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import (
-    ColumnElement,
-    DateTime,
-    Double,
-    Select,
-    Text,
-    and_,
-    case,
-    cast,
-    func,
-    literal,
-    or_,
-    select,
-    tuple_,
-)
-from sqlalchemy.types import TypeEngine
+from sqlalchemy import ColumnElement, Select, Text, cast, func, literal, select, tuple_
 
+from tunebook_server.domain.filters.tree import Filter
 from tunebook_server.domain.paging import Key
+from tunebook_server.domain.places import Place
 from tunebook_server.domain.trial import Trial, TrialState
 from tunebook_server.storage import tables
 from tunebook_server.storage.engine import Connection
+from tunebook_server.storage.filters import condition
+from tunebook_server.storage.trial_fields import EVERY, TYPES, Kind, field, parameter
 from tunebook_server.storage.trials import COLUMNS, read
 
 trials = tables.trials
-Kind = Literal["number", "text", "time"]
-_TYPES: Mapping[Kind, TypeEngine[Any]] = {"number": Double(), "text": Text(), "time": DateTime(timezone=True)}
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A hyperparameter in its place: the JSON texts that each ancestor may have, by the ancestor's name."""
-
-    name: str
-    needs: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +30,11 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
-class Filter:
-    """`words` is searched in numbers, notes and reasons; `values` are the JSON texts allowed for a name."""
+class Wanted:
+    """The trials in these states (none stands for all) that the filter holds for."""
 
     states: Sequence[TrialState] = ()
-    words: str = ""
-    values: Mapping[str, Sequence[str]] | None = None
+    filter: Filter | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +51,7 @@ def after(
     study_id: int,
     *,
     order: Order,
-    wanted: Filter,
+    wanted: Wanted,
     position: tuple[Key, int] | None,
     limit: int,
 ) -> list[TrialAt]:
@@ -97,12 +75,28 @@ def after(
     return found
 
 
+def count(connection: Connection, study_id: int, *, wanted: Wanted, most: int) -> int:
+    """How many trials are wanted, counted up to `most`."""
+    found = select(literal(1)).select_from(EVERY).where(*conditions(study_id, wanted)).limit(most)
+    return connection.execute(select(func.count()).select_from(found.subquery())).scalar_one()
+
+
+def conditions(study_id: int, wanted: Wanted) -> list[ColumnElement[bool]]:
+    """On `EVERY`."""
+    found: list[ColumnElement[bool]] = [trials.c.study_id == study_id]
+    if wanted.states:
+        found.append(trials.c.state.in_([state.value for state in wanted.states]))
+    if wanted.filter is not None:
+        found.append(condition(wanted.filter))
+    return found
+
+
 def _range(
     query: Select[Any], key: ColumnElement[Any], order: Order, position: tuple[Key, int] | None
 ) -> Select[Any]:
     columns = (key,) if order.by == "number" else (key, trials.c.number)
     if position is not None:
-        value = cast(literal(_bound(position[0]), Text()), _TYPES[order.kind])
+        value = cast(literal(_bound(position[0]), Text()), TYPES[order.kind])
         bounds = (value,) if order.by == "number" else (value, literal(position[1]))
         here, there = tuple_(*columns), tuple_(*bounds)
         query = query.where(here < there if order.descending else here > there)
@@ -119,19 +113,10 @@ def _behind(column: ColumnElement[int], number: int, order: Order) -> ColumnElem
 
 def _key(study_id: int, order: Order) -> ColumnElement[Any]:
     if isinstance(order.by, Place):
-        return _parameter(order.by, order.kind)
+        return parameter(order.by, order.kind)
     if isinstance(order.by, tuple):
         return _last_value(study_id, order.by[1])
-    return trials.c[order.by]
-
-
-def _parameter(place: Place, kind: Kind) -> ColumnElement[Any]:
-    # Only numbers are cast: what an older version of the space put there must not end a page.
-    text = _text(place.name)
-    is_number = func.json_typeof(trials.c.parameters[place.name]) == "number"
-    fits = is_number if kind == "number" else literal(True)
-    needed = [_text(name).in_(values) for name, values in place.needs]
-    return case((and_(fits, *needed), cast(text, _TYPES[kind])))
+    return field(order.by)
 
 
 def _last_value(study_id: int, metric: str) -> ColumnElement[Any]:
@@ -147,31 +132,10 @@ def _last_value(study_id: int, metric: str) -> ColumnElement[Any]:
     )
 
 
-def _matching(study_id: int, wanted: Filter, key: ColumnElement[Any]) -> Select[Any]:
-    workers = tables.workers
-    worker = func.coalesce(workers.c.name, "").label("worker_name")
-    query = (
-        select(*COLUMNS, worker, key.label("sort_key"))
-        .join_from(trials, workers, workers.c.id == trials.c.worker_id, isouter=True)
-        .where(trials.c.study_id == study_id)
-    )
-    if wanted.states:
-        query = query.where(trials.c.state.in_([state.value for state in wanted.states]))
-    if wanted.words:
-        query = query.where(_found(wanted.words))
-    for name, values in (wanted.values or {}).items():
-        query = query.where(_text(name).in_(values))
-    return query
-
-
-def _found(words: str) -> ColumnElement[bool]:
-    inside = [column.icontains(words, autoescape=True) for column in (trials.c.note, trials.c.reason)]
-    return or_(cast(trials.c.number, Text) == words.lstrip("#"), *inside)
-
-
-def _text(name: str) -> ColumnElement[str]:
-    text: ColumnElement[str] = trials.c.parameters[name].as_string()
-    return text
+def _matching(study_id: int, wanted: Wanted, key: ColumnElement[Any]) -> Select[Any]:
+    worker = func.coalesce(tables.workers.c.name, "").label("worker_name")
+    query = select(*COLUMNS, worker, key.label("sort_key")).select_from(EVERY)
+    return query.where(*conditions(study_id, wanted))
 
 
 def _read(connection: Connection, query: Select[Any], order: Order) -> list[TrialAt]:

@@ -40,8 +40,9 @@ def add_to(commands: Any, server: argparse.ArgumentParser) -> None:
     add_wait = add("wait", _wait, "watch a study to its end; Ctrl-C leaves it running")
     add_wait.add_argument("study", help="id or name")
     add_wait.add_argument("--timeout", type=float, metavar="SECONDS", help="exit with 3 after this long")
-    export = add("export", _export, "write all trials as CSV or JSON Lines")
+    export = add("export", _export, "write trials as CSV or JSON Lines")
     export.add_argument("study", help="id or name")
+    export.add_argument("--filter", metavar="EXPR", help="only these, like 'state = completed and lr < 0.1'")
     export.add_argument("--format", choices=("csv", "jsonl"), default="csv")
     export.add_argument("--output", type=Path, help="a file instead of standard output")
     check = add("check", _check, "print the findings of a study; exits with 1 for those of --fail-on")
@@ -113,7 +114,7 @@ def _show(options: argparse.Namespace) -> int:
 def _export(options: argparse.Namespace) -> int:
     api = connect(options)
     study = find_study(api, options.study)
-    pieces = api.stream(f"/studies/{study['id']}/export.{options.format}")
+    pieces = api.stream(f"/studies/{study['id']}/export.{options.format}", {"filter": options.filter})
     if options.output is None:
         for piece in pieces:
             sys.stdout.buffer.write(piece)

@@ -98,6 +98,15 @@ Cursor = Annotated[
     Query(max_length=2000, description="`next` of the page before."),
     AfterValidator(lambda cursor: cursor if cursor is None else _printable(cursor)),
 ]
+Filter = Annotated[
+    Word,
+    Query(
+        alias="filter",
+        max_length=2000,
+        description="Which trials, as an expression: comparisons joined by and, or, not (docs/filters.md).",
+        examples=["learning_rate > 1e-4 and not state = infeasible"],
+    ),
+]
 
 _NUMBER: dict[str, Any] = {"anyOf": [{"type": "number"}, {"enum": ["NaN", "Infinity", "-Infinity"]}]}
 Number = Annotated[float, WithJsonSchema(_NUMBER)]

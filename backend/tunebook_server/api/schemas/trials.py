@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
+from fastapi import Query
 from pydantic import Field, model_validator
 
 from tunebook_server.api.schemas import (
@@ -27,6 +28,7 @@ from tunebook_server.services.trial_pages import TrialRow
 from tunebook_server.services.trials import POINTS_MOST
 
 State = Literal["queued", "claimed", "running", "completed", "infeasible", "stopped", "failed"]
+States = Annotated[list[State], Query(alias="state", max_length=20)]
 Host = Annotated[Word, Field(max_length=200)]
 Reason = Annotated[str, Field(max_length=100_000)]
 LOG_CHARACTERS_MOST = 4 << 20

@@ -16,7 +16,7 @@ function changed(/** @type {MessageEvent} */ event) {
     timer = 0;
     last = performance.now();
     document.dispatchEvent(new Event("study-changed"));
-    swapParts(location.href);
+    swapParts();
   }, Math.max(0, last + EVERY_MS - performance.now()));
 }
 
@@ -32,4 +32,4 @@ if (study) {
   follow();
   document.addEventListener("visibilitychange", follow);
 }
-if (poll) setInterval(() => document.hidden || swapParts(location.href), Number(poll) * 1000);
+if (poll) setInterval(() => document.hidden || swapParts(), Number(poll) * 1000);

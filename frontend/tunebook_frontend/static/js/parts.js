@@ -6,25 +6,32 @@ import { carried } from "./selection.js";
 const sent = new Map();
 for (const part of document.querySelectorAll("[data-part]")) sent.set(part.id, part.outerHTML);
 let etag = "";
+let here = location.href; // where the reader is going: the answer may be under way
+let asked = 0;
+let shown = 0;
 
 /**
- * Fetches the parts of a page and swaps those that differ.
+ * Fetches the parts of a page and swaps those that differ; an answer that a newer one has overtaken is dropped.
  * @param {string} url
  * @param {"push" | "replace" | ""} history what to do with the address
  */
-export async function swapParts(url, history = "") {
+export async function swapParts(url = here, history = "") {
+  const turn = ++asked;
+  here = url;
   const known = history || !etag ? {} : { "If-None-Match": etag };
   const answer = await fetch(url, { headers: { "X-Parts": "yes", ...known } });
-  if (answer.status === 304) return;
+  const text = await answer.text();
+  if (history && url === here && answer.ok) window.history[`${history}State`](null, "", carried(url));
+  if (turn < shown || answer.status === 304) return;
   if (!answer.ok || answer.redirected) return location.assign(url);
+  shown = turn;
   etag = answer.headers.get("ETag") ?? "";
-  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const fresh = new DOMParser().parseFromString(text, "text/html");
   for (const part of fresh.querySelectorAll("[data-part]")) {
     const html = part.outerHTML;
     if (sent.get(part.id) !== html) replace(document.getElementById(part.id), part);
     sent.set(part.id, html);
   }
-  if (history) window.history[`${history}State`](null, "", carried(url));
   document.dispatchEvent(new Event("parts-swapped"));
 }
 
@@ -48,6 +55,7 @@ function replace(/** @type {HTMLElement | null} */ present, /** @type {Element} 
   const field = /** @type {any} */ (typed?.id ? document.getElementById(typed.id) : null);
   if (field && "value" in field) field.value = typed.value;
   field?.focus({ preventScroll: true });
+  if (typed?.selectionStart != null) field?.setSelectionRange(typed.selectionStart, typed.selectionEnd);
 }
 
 /** What a reader has unfolded stays unfolded, and its figures stay drawn. */
