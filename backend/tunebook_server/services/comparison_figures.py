@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from tunebook_server.domain import isolation as domain
 from tunebook_server.domain.errors import Invalid
 from tunebook_server.domain.search_space import Float, Integer, Searched
+from tunebook_server.domain.value_groups import group
 from tunebook_server.figures import (
     axis,
     best_steps,
@@ -30,9 +31,10 @@ from tunebook_server.services.figure_kinds import (
 
 def _isolation(asked: Asked) -> Figure:
     parameter, scale = _varied(asked, "parameter", _first_scientific(asked, "parameter"))
+    columns = asked.snapshot.columns
     plot = isolation.compute(
-        asked.snapshot.columns,
-        parameter,
+        columns,
+        group(parameter, columns.values[scale.key]),
         scale,
         asked.study.objective,
         clip=asked.options.switch("clip", True),
