@@ -232,10 +232,10 @@ def _notes(plot: IsolationPlot) -> tuple[str, ...]:
     untried = sum(value.trials == 0 for value in found.values)
     if few:
         sentences.append(
-            f"{_several(few, plot.noun)} with under {COMPARED_FROM_TRIALS} trials not compared (pale)."
+            f"{labels.several(few, plot.noun)} with under {COMPARED_FROM_TRIALS} trials not compared (pale)."
         )
     if untried:
-        sentences.append(f"{_several(untried, plot.noun)} without a feasible trial.")
+        sentences.append(f"{labels.several(untried, plot.noun)} without a feasible trial.")
     if found.matched:
         sentences.append(
             f"Bars: 95 % bootstrap intervals of the best, compared at {found.matched:,} trials "
@@ -262,7 +262,3 @@ def verdict(plot: IsolationPlot) -> str:
         word = labels.short(value_names.name(plot.scale, winner.first, winner.last))
         return f"{name} {word} wins: its interval lies wholly on the better side of every other (★)."
     return f"No {some} wins: the intervals of the best ones overlap, so luck may have ordered them."
-
-
-def _several(count: int, noun: str) -> str:
-    return f"{count:,} studies" if noun == "study" and count != 1 else labels.count(count, noun)
