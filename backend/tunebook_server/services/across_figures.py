@@ -1,12 +1,12 @@
 """Figures of several studies: isolation with a place for each, best of k and distributions overlaid."""
 
-from tunebook_server.domain.isolation import isolate_groups
+from tunebook_server.domain.isolation import Isolation, isolate_groups
 from tunebook_server.domain.joined import joined
 from tunebook_server.domain.trial_columns import STATES
 from tunebook_server.figures import best_of_k, best_of_k_overlaid, distribution, isolation
 from tunebook_server.figures.axis import Scale
 from tunebook_server.figures.figure import Figure
-from tunebook_server.services.compared import Compared
+from tunebook_server.services.compared import STUDIES_MOST, Compared
 from tunebook_server.services.figure_kinds import OBJECTIVE_SCALES, Across, AskedAcross, Table, cells
 from tunebook_server.services.isolation_table import isolation_table
 
@@ -44,10 +44,14 @@ def _isolation(asked: AskedAcross) -> Figure:
 
 
 def _isolation_table(asked: AskedAcross, limit: int) -> Table:
-    """A row a study."""
     compared = asked.compared
     columns, groups = joined([kept.columns for kept in compared.snapshots])
-    found = isolate_groups(columns, groups, compared.objective())
+    return table_of(compared, isolate_groups(columns, groups, compared.objective()), limit)
+
+
+def table_of(compared: Compared, found: Isolation, limit: int = STUDIES_MOST) -> Table:
+    """The isolation of the studies, a row for each."""
+    columns, _ = joined([kept.columns for kept in compared.snapshots])
     table = isolation_table(columns, found, scale_of(compared), compared.objective(), limit)
     return {"study_id": [study.id for study in compared.studies][:limit], **table}
 
