@@ -1,36 +1,19 @@
 """Studies compared over HTTP: figures, numbers, fairness, and what is refused."""
 
-import itertools
 from typing import Any
 
 import httpx
-import numpy as np
 import pytest
 
-from tests.api.site import DESIGN, Site, World, created, ok, problem
-from tunebook_server.services import access, findings, metrics, trials
+from tests import comparing
+from tests.api.site import Site, World, created, ok, problem
+from tunebook_server.services import access, findings
 
-ACTOR = "user:owner"
 KINDS = ("isolation", "distribution", "best-of-k")
-_names = itertools.count()
 
 
-def grow(
-    site: Site, world: World, optimizer: str, *, better: float = 0.0, count: int = 12, **design: Any
-) -> int:
-    """A study of one optimizer with ended trials, the last of them infeasible; returns its id."""
-    space = [{"name": "optimizer", "type": "fixed", "value": optimizer}, DESIGN["space"][1]]
-    document = {**DESIGN, "name": f"{optimizer} {next(_names)}", "space": space, **design}
-    study_id: int = created(site.post(f"/api/v1/projects/{world.project}/studies", document))["id"]
-    metric = document["objective"]["metric"]
-    asked = trials.ask(site.engine, study_id=study_id, client_id=f"c{study_id}", count=count, actor=ACTOR)
-    for place, claim in enumerate(asked):
-        value = 1.0 - better + 0.01 * (place * 7 % count)
-        series = {metric: (np.array([1, 2]), np.array([value + 1, value]))}
-        fence: dict[str, Any] = {"trial_id": claim.trial.id, "epoch": 1}
-        metrics.report(site.engine, **fence, sequence=0, series=series, content_hash=b"h")
-        trials.finish(site.engine, **fence, state="infeasible" if place == count - 1 else "completed")
-    return study_id
+def grow(site: Site, world: World, optimizer: str, **changes: Any) -> int:
+    return comparing.grow(site.engine, world.project, optimizer, **changes)
 
 
 @pytest.fixture

@@ -57,10 +57,12 @@ def compute(
     groups: ValueGroups | None = None,
     scale: Scale | None = None,
     noun: str = "value",
+    divergent: NDArray[np.bool_] | None = None,
     clip: bool = True,
     objective_scale: str = "auto",
 ) -> DistributionPlot:
-    """A line of all trials, or one a group; `scale` names the groups."""
+    """A line of all trials, or one a group; `scale` names the groups. `divergent`: a flag a trial, where that
+    is not to be judged among all of them."""
     feasible = columns.feasible
     member, names, own = np.zeros(len(columns), dtype=np.int64), ["all trials"], [0]
     if groups is not None and scale is not None:
@@ -69,7 +71,7 @@ def compute(
     lines = [
         _line(columns, member == place, objective, names[place], colour) for colour, place in enumerate(own)
     ]
-    divergent = columns.divergent(objective) & clip
+    divergent = (columns.divergent(objective) if divergent is None else divergent) & clip
     values = columns.objective[feasible & ~divergent]
     log = marks.takes_log(values, objective_scale)
     return DistributionPlot(

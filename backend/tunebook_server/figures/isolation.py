@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tunebook_server.domain.isolation import COMPARED_FROM_TRIALS, Isolation, ValueBest, isolate_groups
 from tunebook_server.domain.objective import Objective
-from tunebook_server.domain.trial_columns import TrialColumns, divergence_limit
+from tunebook_server.domain.trial_columns import TrialColumns
 from tunebook_server.domain.value_groups import ValueGroups
 from tunebook_server.figures import axis, labels, marks, theme, value_names
 from tunebook_server.figures.axis import Scale
@@ -59,18 +59,19 @@ def compute(
     objective: Objective,
     *,
     noun: str = "value",
+    divergent: NDArray[np.bool_] | None = None,
     clip: bool = True,
     objective_scale: str = "auto",
 ) -> IsolationPlot:
-    """At most 24 groups, those with the best trials; `scale` names them."""
+    """At most 24 groups, those with the best trials; `scale` names them. `divergent`: a flag a trial, where
+    that is not to be judged among all of them."""
     found = isolate_groups(columns, groups, objective)
     bars = [_bar(columns, scale, found, place, objective) for place in _shown(found, columns, objective)]
     bests = np.array([bar.y for bar in bars])
     ends = np.array([end for bar in bars for end in (bar.low, bar.high)])
     log = marks.takes_log(np.append(bests, ends), objective_scale)
-    limit = divergence_limit(objective.sign * columns.objective[columns.feasible]) if clip else None
     near = np.append(bests, ends)
-    inside = near[objective.sign * near <= limit] if limit is not None else near
+    inside = near[objective.sign * near <= _worst(columns, objective, divergent)] if clip else near
     return IsolationPlot(
         scale=scale,
         noun=noun,
@@ -101,6 +102,13 @@ def draw(plot: IsolationPlot) -> Figure:
     if plot.trials < NEEDED_TRIALS:
         return marks.wanted({**layout, "shapes": []}, plot.trials, NEEDED_TRIALS)
     return Figure([_trace(plot)], layout, _notes(plot))
+
+
+def _worst(columns: TrialColumns, objective: Objective, divergent: NDArray[np.bool_] | None) -> float:
+    """The highest loss of a trial that did not diverge."""
+    apart = columns.divergent(objective) if divergent is None else divergent
+    losses = objective.sign * columns.objective[columns.feasible & ~apart]
+    return float(losses.max()) if len(losses) else np.inf
 
 
 def _shown(found: Isolation, columns: TrialColumns, objective: Objective) -> list[int]:

@@ -1,5 +1,8 @@
 """Figures of several studies: isolation with a place for each, best of k and distributions overlaid."""
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tunebook_server.domain.isolation import Isolation, isolate_groups
 from tunebook_server.domain.joined import joined
 from tunebook_server.domain.trial_columns import STATES
@@ -21,6 +24,11 @@ def noun_of(compared: Compared) -> str:
     return "study" if compared.told.by_name else "value"
 
 
+def _divergent(compared: Compared) -> NDArray[np.bool_]:
+    """By the measure of each study: beside a better one, all trials of a poor study would be divergent."""
+    return np.concatenate([kept.columns.divergent(compared.objective()) for kept in compared.snapshots])
+
+
 def isolation_plot(
     compared: Compared, *, clip: bool = True, objective_scale: str = "auto"
 ) -> isolation.IsolationPlot:
@@ -33,6 +41,7 @@ def isolation_plot(
         scale_of(compared),
         objective,
         noun=noun_of(compared),
+        divergent=_divergent(compared),
         clip=clip,
         objective_scale=objective_scale,
     )
@@ -66,6 +75,7 @@ def _distribution(asked: AskedAcross) -> Figure:
         groups=groups,
         scale=scale_of(compared),
         noun=noun_of(compared),
+        divergent=_divergent(compared),
         clip=clip,
         objective_scale=objective_scale,
     )

@@ -49,3 +49,26 @@ def _range_quantile(values: int, free: int) -> float:
     from scipy.stats import studentized_range
 
     return float(studentized_range.ppf(CONFIDENCE, values, free))
+
+
+def sentence(found: Lead | None, names: Sequence[str], objective: Objective, repeats: Repeats | None) -> str:
+    """What may be said of the lead, and what to do to know more. `names`: one a trial."""
+    if found is None:
+        return "Fewer than two of these trials have a value: there is nothing to compare yet."
+    first, second = names[found.first], names[found.second]
+    if found.gap == 0:
+        return f"{first} and {second} reached the same value."
+    side = "lower" if objective.direction == "minimize" else "higher"
+    said = f"{first} is {found.gap:.3g} {side} than {second}"
+    if repeats is None or found.margin is None:
+        return (
+            f"{said}, but one trial each says little: no values were trained often enough to know how far "
+            "luck moves the objective. Train both again, several times, before you call one better."
+        )
+    spread = (
+        f"Training the same values again moves the objective by {repeats.deviation:.3g} (standard deviation, "
+        f"from {repeats.free} repeats), so luck explains a lead of up to {found.margin:.3g} (95 %)"
+    )
+    if found.beyond_luck:
+        return f"{said}. {spread}: this one is larger. Train both again before you adopt it."
+    return f"{said}. {spread}: this one may be luck."

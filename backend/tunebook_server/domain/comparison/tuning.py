@@ -8,7 +8,7 @@ from tunebook_server.domain.findings import boundary, infeasible_share, instabil
 from tunebook_server.domain.findings.finding import Verdict
 from tunebook_server.domain.isolation import COMPARED_FROM_TRIALS
 
-UNEVEN_FACTOR = 2.0  # between the largest and the smallest number of trials
+UNEVEN_FACTOR = 2  # between the largest and the smallest number of trials
 ITEMS = (boundary.ITEM, sampling.ITEM, per_value.ITEM, infeasible_share.ITEM, instability.ITEM)
 """Those of the checklist that say whether the best trial of a study is as good as its search space allows."""
 SENTENCE_LETTERS = 160
@@ -23,7 +23,7 @@ def trials(sides: Sequence[Side]) -> Check:
         return Check("trials", Verdict.NOT_ENOUGH_DATA, sentence, counts)
     if most > UNEVEN_FACTOR * least:
         sentence = (
-            f"Between {least:,} and {most:,} trials: more than {UNEVEN_FACTOR:g} times as many. "
+            f"Between {least:,} and {most:,} trials: more than twice as many. "
             "The isolation compares at the smallest number; the bests alone favour the largest."
         )
         return Check("trials", Verdict.WARN, sentence, counts)
@@ -71,6 +71,7 @@ def _of(side: Side, item: str) -> tuple[Verdict | None, str]:
 
 
 def _all(seen: int, sides: Sequence[Side]) -> str:
-    return (
-        "all of them" if seen == len(sides) else f"{seen} of {len(sides)}, the only ones that it applies to"
-    )
+    if seen == len(sides):
+        return "all of them"
+    others = "" if any(side.findings is None for side in sides) else ", the only ones that it applies to"
+    return f"{seen} of {len(sides)}{others}"
