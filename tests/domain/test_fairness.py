@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunebook_server.domain.comparison import Side, fairness, overall, told_apart
+from tunebook_server.domain.comparison import Side, caution, fairness, overall, told_apart
 from tunebook_server.domain.comparison.table import designs
 from tunebook_server.domain.errors import Invalid
 from tunebook_server.domain.findings import Verdict
@@ -62,6 +62,7 @@ def verdicts(sides: Sequence[Side]) -> dict[str, Verdict]:
 def test_a_fair_comparison_passes_every_check() -> None:
     checks = fairness(pair())
     assert overall(checks) == Verdict.PASS
+    assert caution(checks) == "A fair comparison by all of 7 checks."
     assert [check.item for check in checks] == [
         *("objective", "fixed values", "nuisance", "trials", "sampler", "boundary", "sampling")
     ]
@@ -133,6 +134,7 @@ def test_nobody_can_tell_which_of_two_differences_it_was() -> None:
         side(2, fixed("optimizer", "adam"), fixed("layers", 4), RATE),
     ]
     assert verdicts(sides)["fixed values"] == Verdict.FAIL
+    assert caution(fairness(sides)) == "This is no fair comparison: fixed values."
     assert told_apart(sides).by_name
 
 

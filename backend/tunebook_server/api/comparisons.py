@@ -89,6 +89,7 @@ def compare(studies: Studies, engine: Database, _: Reader, by: By = "") -> dict[
 def _document(found: Comparison) -> dict[str, Any]:
     return {
         "verdict": found.verdict,
+        "sentence": found.caution,
         "by": found.compared.told.key,
         "studies": [_side(found, place) for place in range(len(found.compared.studies))],
         "checks": found.checks,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from tunebook_server.domain.comparison import Check, fairness, overall
+from tunebook_server.domain.comparison import Check, caution, fairness, overall
 from tunebook_server.domain.comparison.table import Row, designs
 from tunebook_server.domain.findings import Verdict
 from tunebook_server.domain.trial import Trial
@@ -28,6 +28,11 @@ class Comparison:
     verdict: Verdict
     rows: Sequence[Row[str]]
     plot: IsolationPlot | None
+
+    @property
+    def caution(self) -> str:
+        """How fair it is, in a sentence."""
+        return caution(self.checks)
 
     @property
     def sentence(self) -> str:

@@ -68,6 +68,7 @@ class ComparisonOut(Sent):
     names; `isolation` null where the studies measure different things."""
 
     verdict: VerdictWord
+    sentence: str = Field(examples=["Fair with reservations: trials, sampling."])
     by: str
     studies: list[ComparedStudyOut]
     checks: list[FairnessCheckOut]

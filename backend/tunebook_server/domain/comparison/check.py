@@ -24,6 +24,20 @@ def overall(checks: Sequence[Check]) -> Verdict:
     return worst([check.verdict for check in checks])
 
 
+def caution(checks: Sequence[Check]) -> str:
+    """What belongs beside every word about which study is better."""
+    worst_of_all = overall(checks)
+    items = [check.item for check in checks if check.verdict == worst_of_all]
+    match worst_of_all:
+        case Verdict.FAIL:
+            return f"This is no fair comparison: {listed(items)}."
+        case Verdict.WARN:
+            return f"Fair with reservations: {listed(items)}."
+        case Verdict.NOT_ENOUGH_DATA:
+            return f"Whether this is fair is not known yet: {listed(items)}."
+    return f"A fair comparison by all of {len(items)} checks."
+
+
 def worst(verdicts: Sequence[Verdict]) -> Verdict:
     return min(verdicts, key=ORDER.index, default=Verdict.PASS)
 
