@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunebook_server.domain.comparison.luck import lead
+from tunebook_server.domain.comparison.luck import lead, sentence
 from tunebook_server.domain.findings.repeats import Repeats, pooled
-from tunebook_server.domain.objective import Objective
+from tunebook_server.domain.objective import Direction, Objective
 
 LOSS = Objective("loss")
 VALUES = st.lists(st.floats(-1e6, 1e6) | st.none(), min_size=2, max_size=20)
@@ -53,3 +53,23 @@ def test_the_order_of_the_trials_changes_no_verdict(values, random, direction) -
 def test_deviations_of_several_studies_are_pooled_by_their_weight() -> None:
     assert pooled([]) is None
     assert pooled([Repeats(1.0, 3), Repeats(3.0, 1)]) == Repeats(math.sqrt(3.0), 4)
+
+
+@pytest.mark.parametrize(
+    ("values", "repeats", "direction", "words"),
+    [
+        ([0.2, 0.1], None, "minimize", "#2 is 0.1 lower than #1, but one trial each says little"),
+        ([0.2, 0.1], None, "maximize", "#1 is 0.1 higher than #2, but one trial each says little"),
+        ([0.2, 0.1], Repeats(0.1, 8), "minimize", "this one may be luck"),
+        ([0.2, 0.1], Repeats(0.01, 8), "minimize", "this one is larger"),
+        ([0.2, 0.2], Repeats(0.01, 8), "minimize", "reached the same value"),
+        ([0.2, None], None, "minimize", "Fewer than two"),
+    ],
+)
+def test_only_an_interval_lets_a_lead_be_more_than_luck(
+    values: list[float | None], repeats: Repeats | None, direction: Direction, words: str
+) -> None:
+    objective = Objective("m", direction)
+    said = sentence(lead(values, objective, repeats), ["#1", "#2"], objective, repeats)
+    assert words in said
+    assert ("this one is larger" in said) is (repeats == Repeats(0.01, 8) and values[1] == 0.1)
