@@ -17,17 +17,18 @@ LENGTHS = ("train_steps", "train_epochs")
 
 
 def objective(sides: Sequence[Side]) -> Check:
-    measured = {
-        side.name: f"{found.metric} ({found.direction}, {found.evaluation} evaluation)"
-        for side in sides
-        for found in [side.design.objective]
+    objectives = {side.name: side.design.objective for side in sides}
+    evidence: dict[str, Evidence] = {
+        name: f"{each.metric} ({each.direction}, {each.evaluation} evaluation)"
+        for name, each in objectives.items()
     }
-    evidence: dict[str, Evidence] = {**measured}
-    if len(set(measured.values())) == 1:
-        return Check("objective", Verdict.PASS, f"All measure {next(iter(measured.values()))}.", evidence)
-    said = listed([f"{name}: {words}" for name, words in measured.items()], between="; ")
-    sentence = f"They measure different things, so values do not compare: {said}."
-    return Check("objective", Verdict.FAIL, sentence, evidence)
+    if len(set(objectives.values())) == 1:
+        return Check("objective", Verdict.PASS, f"All measure {evidence[sides[0].name]}.", evidence)
+    problem = "They measure different things"
+    if len({(each.metric, each.direction) for each in objectives.values()}) == 1:
+        problem = "The best evaluation of some stands against the last of others"
+    said = listed([f"{name}: {words}" for name, words in evidence.items()], between="; ")
+    return Check("objective", Verdict.FAIL, f"{problem}: {said}.", evidence)
 
 
 def fixed(sides: Sequence[Side]) -> Check:
