@@ -76,7 +76,8 @@ def test_curves_of_trials_of_several_studies(site: Site, world: World, pair: tup
     ids = [ok(site.get(f"/api/v1/studies/{study_id}"))["best_trial_id"] for study_id in pair]
     named = {"trials": ",".join(map(str, [*ids, world.trial]))}
     answer = site.get("/api/v1/figures/curves", params=named)
-    names = [trace["name"] for trace in ok(answer)["data"] if trace.get("name") != "best step"]
+    traces = [trace["name"] for trace in ok(answer)["data"] if trace["name"] != "best step"]
+    names = list(dict.fromkeys(traces))
     assert len(names) == 3
     assert all(f"of #{study_id} " in name for study_id, name in zip(pair, names, strict=False))
     rows = ok(site.get("/api/v1/data/curves", params=named))["columns"]
