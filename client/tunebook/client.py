@@ -219,6 +219,30 @@ class Client:
         design.check(self.api, plan)
         return Study(self, design.create(self.api, plan))
 
+    def compare(self, studies: Sequence[int], *, by: str = "") -> dict[str, Any]:
+        """Whether studies (2 to 12, by id) compare fairly, how their designs differ, and which has won, if
+        any has. `by`: the key of what is fixed in each and names it, "study" for their names.
+        """
+        asked = {"studies": ",".join(map(str, studies)), "by": by}
+        found: dict[str, Any] = self.api.get("/compare", params=asked)
+        return found
+
+    def figure(
+        self,
+        kind: str,
+        *,
+        studies: Sequence[int] = (),
+        trials: Sequence[int] = (),
+        theme: Literal["light", "dark"] = "light",
+        **options: object,
+    ) -> Figure:
+        """A figure of several studies ("isolation", "best-of-k", "distribution"), or of trials of several
+        ("curves"), by their ids."""
+        named = {"studies": studies, "trials": trials}
+        ids = {name: ",".join(map(str, chosen)) for name, chosen in named.items() if chosen}
+        path = f"/figures/{quote(kind, safe='')}"
+        return Figure(self.api.get(path, params={**options, **ids, "theme": theme}), path)
+
     def hold(self, claim: Mapping[str, Any]) -> AskedTrial:
         """Starts to spool, send and beat for a claimed trial."""
         described = _describe(claim)

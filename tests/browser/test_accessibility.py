@@ -26,7 +26,7 @@ def test_no_page_shuts_anybody_out(site: Site, visit: Callable[..., Visit], widt
     window = visit(dark=dark, width=width)
     study_id = site.studies[48]
     findings.refresh(site.engine, study_id=study_id)
-    (row, *_) = trials.page(site.engine, study_id=study_id, limit=1).items
+    row, other = trials.page(site.engine, study_id=study_id, limit=2).items
     paths = [
         "/",
         "/projects/1",
@@ -38,6 +38,9 @@ def test_no_page_shuts_anybody_out(site: Site, visit: Callable[..., Visit], widt
         f"/studies/{study_id}/trials?filter=state+=+completed",
         f"/studies/{study_id}/trials?filter=wrong",
         f"/trials/{row.trial.id}",
+        f"/compare?trials={row.trial.id},{other.trial.id}",
+        f"/compare?studies={study_id},{site.studies[1]}",
+        "/compare",
         "/workers",
         "/login",
     ]

@@ -92,6 +92,21 @@ def grow(engine: Engine) -> tuple[int, int, int]:
     return project_id, study_id, trial_id
 
 
+def another(engine: Engine, project_id: int) -> int:
+    """A second study, told apart from the first by a payload."""
+    fixed = {"name": "fixed", "type": "fixed", "value": PAYLOADS[1]}
+    choice = {"name": "choice", "type": "categorical", "choices": list(PAYLOADS)}
+    document = {**design().document(), "name": PAYLOADS[2], "space": [choice, fixed]}
+    document |= {"budget": {"trials": 40, "parallel": 40}}
+    parsed = StudyDesign.parse(document)
+    study_id = studies.create(engine, project_id=project_id, design=parsed, actor=ACTOR).id
+    asked = trials.ask(engine, study_id=study_id, client_id=PAYLOADS[3], count=6, actor=ACTOR)
+    for number, claim in enumerate(asked):
+        report(engine, claim.trial.id, 1, 0.2 + number / 100)
+        trials.finish(engine, trial_id=claim.trial.id, epoch=1, state="completed", reason=PAYLOADS[number])
+    return study_id
+
+
 def design() -> StudyDesign:
     return StudyDesign.parse(
         {
@@ -128,7 +143,10 @@ def check(page: Page, site: Site) -> None:
 
 def test_stored_text_neither_runs_nor_calls_home(visit: Open, site: Site) -> None:
     project_id, study_id, trial_id = grow(site.engine)
-    findings.refresh(site.engine, study_id=study_id)
+    other_id = another(site.engine, project_id)
+    for grown in (study_id, other_id):
+        findings.refresh(site.engine, study_id=grown)
+    ids = [row.trial.id for row in trials.page(site.engine, study_id=study_id, limit=8).items]
     made = visit()
     paths = (
         "/",
@@ -141,6 +159,9 @@ def test_stored_text_neither_runs_nor_calls_home(visit: Open, site: Site) -> Non
         f"/studies/{study_id}/trials?" + urlencode({"filter": f"choice = {quoted(PAYLOADS[2])}"}),
         f"/studies/{study_id}/trials?" + urlencode({"filter": PAYLOADS[1]}),
         f"/trials/{trial_id}",
+        f"/compare?trials={','.join(map(str, ids))}",
+        f"/compare?studies={study_id},{other_id}",
+        f"/compare?studies={study_id},{other_id}&by=study",
         "/workers",
     )
     for path in paths:

@@ -96,3 +96,30 @@ def test_findings_are_a_table_wherever_they_are_shown() -> None:
     html = found._repr_html_()
     assert "<b>" not in html
     assert html.index("boundary: &lt;b&gt;") < html.index("a &amp; b") < html.index("repeats")
+
+
+def test_studies_compared_in_a_script(study: tunebook.Study, live: Live, environment: dict[str, str]) -> None:
+    client = tunebook.Client(live.url, live.api._token)
+    other = client.create(
+        {
+            "project": "findings",
+            "name": "random",
+            "objective": {"metric": "loss", "direction": "minimize"},
+            "sampler": {"name": "random"},
+            "budget": {"trials": 20},
+            "space": [{"name": "rate", "type": "float", "low": 1e-4, "high": 1.0, "scale": "log"}],
+        }
+    )
+    for trial in other.ask_each():
+        trial.report(1, {"loss": 5 - float(trial.parameters["rate"])})
+    found = client.compare([study.id, other.id])
+    checks = {check["item"]: check["verdict"] for check in found["checks"]}
+    assert (checks["objective"], checks["sampler"]) == ("pass", "warn")
+    assert [place["wins"] for place in found["isolation"]["studies"]] == [True, False]
+    for kind in ("isolation", "best-of-k", "distribution"):
+        figure = client.figure(kind, studies=[study.id, other.id])
+        assert figure._repr_mimebundle_()["application/vnd.plotly.v1+json"]["data"]
+    best = [place["trial_id"] for place in found["isolation"]["studies"]]
+    assert len(client.figure("curves", trials=best, y="linear").document["data"]) == 4
+    with pytest.raises(tunebook.NotFound, match="no study"):
+        client.compare([study.id, 987654321])

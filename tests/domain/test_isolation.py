@@ -1,14 +1,19 @@
 """The interval of the best of a group, and which value may be said to win."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tests.findings.studies import study
-from tunebook_server.domain.isolation import best_interval, bootstrap_rank, isolate
+from tunebook_server.domain.isolation import best_interval, bootstrap_rank, isolate, isolate_groups
+from tunebook_server.domain.joined import joined
 from tunebook_server.domain.objective import Objective
+from tunebook_server.domain.trial_columns import TrialColumns
 
 SPACE: list[dict[str, object]] = [
     {"name": "optimizer", "type": "categorical", "choices": ["sgd", "adam"], "role": "scientific"},
@@ -76,3 +81,58 @@ def test_a_value_is_not_called_better_for_having_had_more_trials() -> None:
         low, _ = best_interval(few, draws=10)
         wins += high < low
     assert wins / 300 < 0.12
+
+
+@given(st.permutations(range(4)), st.integers(0, 5))
+def test_the_order_of_studies_changes_no_verdict(order: list[int], seed: int) -> None:
+    random = np.random.default_rng(seed)
+
+    def loss(configuration: Mapping[str, object], random: np.random.Generator) -> float | None:
+        drawn = float(random.random())
+        return None if drawn > 0.9 else drawn
+
+    studies = [study(SPACE[1:], loss, trials=8 * (place + 1), seed=place).columns for place in range(4)]
+    better = replace(studies[3], objective=studies[3].objective - 3 * (seed % 2), ids=studies[3].ids + 10_000)
+    studies[3] = better
+    shuffled = [_shuffled(studies[place], random) for place in order]
+    (columns, groups), (turned, turned_groups) = joined(studies), joined(shuffled)
+    before = isolate_groups(columns, groups, Objective("m"))
+    after = isolate_groups(turned, turned_groups, Objective("m"))
+    assert before.matched == after.matched
+    assert (before.winner == 3) is bool(seed % 2)
+    assert before.winner == (None if after.winner is None else order[after.winner])
+    for place, found in enumerate(after.values):
+        asked = before.values[order[place]]
+        assert (found.trials, found.infeasible, found.low, found.high) == (
+            *(asked.trials, asked.infeasible, asked.low, asked.high),
+        )
+
+
+def test_studies_and_the_values_of_one_study_are_compared_by_the_same_numbers() -> None:
+    """A study of both optimizers, and two studies that have its trials of one optimizer each."""
+    whole = study(SPACE, lambda configuration, random: float(random.random()), trials=40)
+    by_value = isolate(whole.columns, whole.space.parameter("optimizer"), "optimizer", whole.objective)
+    places = whole.columns.values["optimizer"]
+    parts = [_some(whole.columns, np.flatnonzero(places == place)) for place in range(2)]
+    by_study = isolate_groups(*joined(parts), whole.objective)
+    assert (by_study.matched, by_study.winner) == (by_value.matched, by_value.winner)
+    for one, other in zip(by_study.values, by_value.values, strict=True):
+        assert (one.trials, one.infeasible, one.low, one.high) == (
+            *(other.trials, other.infeasible, other.low, other.high),
+        )
+
+
+def _shuffled(columns: TrialColumns, random: np.random.Generator) -> TrialColumns:
+    return _some(columns, random.permutation(len(columns)))
+
+
+def _some(columns: TrialColumns, places: NDArray[np.int64]) -> TrialColumns:
+    return TrialColumns(
+        ids=columns.ids[places],
+        numbers=columns.numbers[places],
+        states=columns.states[places],
+        objective=columns.objective[places],
+        best_step=columns.best_step[places],
+        last_step=columns.last_step[places],
+        values={key: column[places] for key, column in columns.values.items()},
+    )

@@ -8,6 +8,7 @@ import pytest
 from tests.figures.columns import ADAM, SPACE, trials
 from tunebook_server.domain.objective import Objective
 from tunebook_server.domain.trial_columns import TrialColumns
+from tunebook_server.domain.value_groups import group
 from tunebook_server.figures import best_steps, isolation, parallel, slice_by_value
 from tunebook_server.figures.axis import scale_of
 
@@ -45,7 +46,8 @@ def test_a_winner_is_better_than_every_compared_value() -> None:
     columns = trials(200)
     columns.objective[columns.values["optimizer"] == 1] -= 5.0
     parameter = SPACE.parameter("optimizer")
-    plot = isolation.compute(columns, parameter, scale_of("optimizer", parameter), ERROR)
+    groups = group(parameter, columns.values["optimizer"])
+    plot = isolation.compute(columns, groups, scale_of("optimizer", parameter), ERROR)
     drawn = isolation.draw(plot)
     assert drawn.notes[0].startswith("optimizer adam wins")
     assert "every other compared value" in drawn.notes[0]

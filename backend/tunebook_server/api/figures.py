@@ -1,5 +1,6 @@
 """Figures as Plotly JSON, and the numbers behind them; the study's whole table as a file."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
@@ -11,6 +12,8 @@ from tunebook_server.api.route import Route
 from tunebook_server.api.schemas import Filter, Id, Sent
 from tunebook_server.api.schemas.trials import States
 from tunebook_server.services import export, figures
+from tunebook_server.services.figure_kinds import Table as Columns
+from tunebook_server.services.figures import Prepared
 
 router = APIRouter(prefix="/studies/{study_id}", tags=["figures"], route_class=Route)
 
@@ -32,10 +35,17 @@ OPTIONS = {
     "superseded": "on or off: also what a later attempt replaced (curves).",
     "theme": "light or dark; left out, colours are names of CSS variables.",
 }
-_PARAMETERS = [
-    {"name": name, "in": "query", "required": False, "description": text, "schema": {"type": "string"}}
-    for name, text in OPTIONS.items()
-]
+
+
+def parameters(options: Mapping[str, str]) -> list[dict[str, object]]:
+    """Query parameters with their descriptions, as OpenAPI has them: figures read them by name."""
+    return [
+        {"name": name, "in": "query", "required": False, "description": text, "schema": {"type": "string"}}
+        for name, text in options.items()
+    ]
+
+
+_PARAMETERS = parameters(OPTIONS)
 Kind = Literal[
     "axis",
     "best-of-k",
@@ -54,6 +64,17 @@ Kind = Literal[
     "timeline",
     "trial-curves",
 ]
+
+
+Format = Annotated[Literal["json", "csv", "parquet"] | None, Query(alias="format")]
+TABLE_CONTENT: dict[int | str, dict[str, Any]] = {
+    200: {
+        "content": {
+            "text/csv": {"schema": {"type": "string"}},
+            export.PARQUET: {"schema": {"type": "string", "format": "binary"}},
+        }
+    }
+}
 
 
 class PlotlyFigure(Sent):
@@ -80,24 +101,14 @@ def figure(study_id: Id, kind: Kind, request: Request, engine: Database, _: Read
     """A figure of a study. Its ETag changes exactly when the figure does."""
     options = dict(request.query_params)
     prepared = figures.prepare(engine, study_id=study_id, kind=kind, options=options)
-    tag = etag(prepared.version)
-    if is_known(request, tag):
-        return not_modified(tag)
-    return Response(prepared.json(), media_type="application/json", headers={"ETag": tag})
+    return send_figure(request, prepared)
 
 
 @router.get(
     "/data/{kind}",
     operation_id="get_data",
     response_model=Table,
-    responses={
-        200: {
-            "content": {
-                "text/csv": {"schema": {"type": "string"}},
-                export.PARQUET: {"schema": {"type": "string", "format": "binary"}},
-            }
-        }
-    },
+    responses=TABLE_CONTENT,
     openapi_extra={"parameters": _PARAMETERS},
 )
 def table(
@@ -106,16 +117,28 @@ def table(
     request: Request,
     engine: Database,
     _: Reader,
-    format_: Annotated[Literal["json", "csv", "parquet"] | None, Query(alias="format")] = None,
+    format_: Format = None,
 ) -> Table | Response:
     """The numbers behind a figure as JSON, as CSV (`format=csv`, or Accept: text/csv) or as Parquet
     (`format=parquet`, where the server has pyarrow)."""
     options = {name: text for name, text in request.query_params.items() if name != "format"}
     columns = figures.table(engine, study_id=study_id, kind=kind, options=options)
+    return send_table(request, columns, format_, name=f"study-{study_id}-{kind}")
+
+
+def send_figure(request: Request, prepared: Prepared) -> Response:
+    tag = etag(prepared.version)
+    if is_known(request, tag):
+        return not_modified(tag)
+    return Response(prepared.json(), media_type="application/json", headers={"ETag": tag})
+
+
+def send_table(request: Request, columns: Columns, format_: str | None, *, name: str) -> Table | Response:
+    """`name` is that of the file, without its ending."""
     if format_ == "csv" or (format_ is None and request.headers.get("accept", "").startswith("text/csv")):
         return Response(export.table_csv(columns), media_type="text/csv")
     if format_ == "parquet":
-        headers = {"Content-Disposition": f'attachment; filename="study-{study_id}-{kind}.parquet"'}
+        headers = {"Content-Disposition": f'attachment; filename="{name}.parquet"'}
         return Response(export.table_parquet(columns), media_type=export.PARQUET, headers=headers)
     return Table(columns={name: list(column) for name, column in columns.items()})
 

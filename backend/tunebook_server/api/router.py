@@ -5,6 +5,7 @@ from fastapi import APIRouter
 from tunebook_server.api import (
     attempts,
     checkpoints,
+    comparisons,
     events,
     figures,
     findings,
@@ -33,6 +34,7 @@ for part in (
     studies,
     figures,
     findings,
+    comparisons,
     events,
     projects,
     templates,

@@ -54,13 +54,14 @@ def difference(before: StudyDesign, after: StudyDesign) -> list[Difference]:
 
 
 def _fields(before: StudyDesign, after: StudyDesign) -> Iterator[Difference]:
-    old, new = _plain(before), _plain(after)
+    old, new = plain_fields(before), plain_fields(after)
     for field, value in new.items():
         if json.dumps(old[field], sort_keys=True) != json.dumps(value, sort_keys=True):
-            yield Difference("changed", field, _field_text(old[field]), _field_text(value))
+            yield Difference("changed", field, field_text(old[field]), field_text(value))
 
 
-def _plain(design: StudyDesign) -> dict[str, object]:
+def plain_fields(design: StudyDesign) -> dict[str, object]:
+    """What is compared beside the search space, by the field of the study document."""
     return {
         "objective.metric": design.objective.metric,
         "objective.direction": design.objective.direction,
@@ -76,7 +77,7 @@ def _plain(design: StudyDesign) -> dict[str, object]:
     }
 
 
-def _field_text(value: object) -> str:
+def field_text(value: object) -> str:
     if value is None or value == {}:
         return "none"
     return _short(json.dumps(value, ensure_ascii=False) if isinstance(value, Mapping) else str(value))
@@ -87,13 +88,13 @@ def _spaces(before: SearchSpace, after: SearchSpace) -> Iterator[Difference]:
     pairs = _paired(before, after)
     for key, parameter in zip(after.keys, after.parameters, strict=True):
         if key not in pairs:
-            yield Difference("added", key, "", _described(parameter))
+            yield Difference("added", key, "", described(parameter))
         elif (row := _changed(key, old[pairs[key]], parameter)) is not None:
             yield row
     left = old.keys() - set(pairs.values())
     for key, parameter in old.items():
         if key in left:
-            yield Difference("removed", key, _described(parameter), "")
+            yield Difference("removed", key, described(parameter), "")
 
 
 def _paired(before: SearchSpace, after: SearchSpace) -> dict[str, str]:
@@ -144,7 +145,8 @@ def _changed(key: str, old: Hyperparameter, new: Hyperparameter) -> Difference |
     return Difference(kind, key, before, after)
 
 
-def _described(parameter: Hyperparameter) -> str:
+def described(parameter: Hyperparameter) -> str:
+    """`1e-4 … 1, log`, `sgd, adam, scientific`; `64, fixed`."""
     scale = "log" if _scale(parameter) == "log" else ""
     role = "" if parameter.role == "nuisance" else parameter.role
     return _short(", ".join(word for word in (_values(parameter), scale, role) if word))
@@ -153,12 +155,12 @@ def _described(parameter: Hyperparameter) -> str:
 def _values(parameter: Hyperparameter) -> str:
     match parameter:
         case Float() | Integer():
-            return f"{_text(parameter.low)} … {_text(parameter.high)}"
+            return f"{short_value(parameter.low)} … {short_value(parameter.high)}"
         case Categorical():
             return _listed(parameter.choices)
         case Boolean():
             return "true, false"
-    return _text(parameter.value)
+    return short_value(parameter.value)
 
 
 def _scale(parameter: Hyperparameter) -> str:
@@ -171,11 +173,11 @@ def _condition(parameter: Hyperparameter) -> str:
 
 
 def _listed(values: Sequence[Value]) -> str:
-    some = ", ".join(_text(value) for value in values[:CHOICES_SHOWN])
+    some = ", ".join(short_value(value) for value in values[:CHOICES_SHOWN])
     return some if len(values) <= CHOICES_SHOWN else f"{some} … ({len(values)} values)"
 
 
-def _text(value: Value) -> str:
+def short_value(value: Value) -> str:
     """All the digits that tell a number from its neighbours: `1e-4`, `0.25`, `64`."""
     if isinstance(value, bool) or not isinstance(value, float):
         return value_text(value)

@@ -1,5 +1,5 @@
-"""The isolation of a scientific hyperparameter: for each of its values the best trial over the nuisance ones
-(Deep Learning Tuning Playbook, "Extracting insight from experimental results")."""
+"""Isolation: for each value of a scientific hyperparameter, or for each of several studies, the best trial
+over the nuisance ones (Deep Learning Tuning Playbook, "Extracting insight from experimental results")."""
 
 import math
 import sys
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tunebook_server.domain.objective import Objective
 from tunebook_server.domain.search_space import Hyperparameter
 from tunebook_server.domain.trial_columns import TrialColumns
-from tunebook_server.domain.value_groups import group
+from tunebook_server.domain.value_groups import ValueGroups, group
 
 CONFIDENCE = 0.95
 COMPARED_FROM_TRIALS = 5  # a value (playbook: fewer are too few to compare)
@@ -19,8 +19,8 @@ COMPARED_FROM_TRIALS = 5  # a value (playbook: fewer are too few to compare)
 
 @dataclass(frozen=True, slots=True)
 class ValueBest:
-    """One value, or one part of a range; `low` to `high` is the interval of its best loss, NaN without a
-    feasible trial."""
+    """One value, one part of a range, or one study; `low` to `high` is the interval of its best loss, NaN
+    without a feasible trial."""
 
     first: float
     last: float
@@ -46,7 +46,7 @@ class Isolation:
     winner: int | None
     """The place in `values` of the one whose interval lies wholly below every other compared one's."""
     without: int
-    """Ended trials that do not have this hyperparameter."""
+    """Ended trials that are in no group: they do not have this hyperparameter."""
 
 
 def isolate(
@@ -57,8 +57,12 @@ def isolate(
     *,
     parts: int | None = None,
 ) -> Isolation:
-    """Bests and their intervals as losses (the objective's sign turned), in order of the values."""
-    groups = group(parameter, columns.values[key], parts=parts)
+    """The groups are the values of a hyperparameter, or parts of its range."""
+    return isolate_groups(columns, group(parameter, columns.values[key], parts=parts), objective)
+
+
+def isolate_groups(columns: TrialColumns, groups: ValueGroups, objective: Objective) -> Isolation:
+    """Bests and their intervals as losses (the objective's sign turned), in order of the groups."""
     feasible, infeasible = columns.feasible, columns.infeasible
     losses = objective.sign * columns.objective
     ranked = np.flatnonzero(feasible & (groups.member >= 0))

@@ -60,7 +60,7 @@ def compute(columns: TrialColumns, objective: Objective, *, objective_scale: str
         len(losses),
         infeasible,
         log_sizes=bool(np.any(np.diff(budgets) > 1)),
-        log_objective=_log(boxes, objective_scale),
+        log_objective=takes_log(boxes, objective_scale),
     )
 
 
@@ -109,20 +109,20 @@ def _size_axis(plot: BestOfKPlot) -> dict[str, Any]:
     if not len(plot.sizes):
         return theme.axis(f"trials in a study · {trials}")
     if not plot.log_sizes:
-        limits = _padded(plot.sizes.astype(float))
+        limits = padded(plot.sizes.astype(float))
         return theme.axis(f"trials in a study · {trials}", range=limits, tickformat=",d")
-    ticks = _round_numbers(int(plot.sizes[0]), int(plot.sizes[-1]))
+    ticks = round_numbers(int(plot.sizes[0]), int(plot.sizes[-1]))
     return theme.axis(
         f"trials in a study (log) · {trials}",
         type="log",
-        range=_padded(np.log10(plot.sizes)),
+        range=padded(np.log10(plot.sizes)),
         tickvals=ticks,
         ticktext=[f"{tick:,}" for tick in ticks],
         hoverformat=",d",
     )
 
 
-def _round_numbers(low: int, high: int) -> list[int]:
+def round_numbers(low: int, high: int) -> list[int]:
     """1, 2, 5, 10 … within the limits, or powers of ten where those are far apart."""
     digits = (1, 2, 5) if high <= TICKS_SPAN * low else (1,)
     numbers = (digit * 10**decade for decade in range(len(str(high))) for digit in digits)
@@ -136,14 +136,16 @@ def _objective_axis(plot: BestOfKPlot) -> dict[str, Any]:
     if not plot.boxes.size:
         return axis
     shown = np.append(plot.boxes[[0, -1]], plot.best)
-    return {**axis, "range": _padded(np.log10(shown) if plot.log_objective else shown, share=0.06)}
+    return {**axis, "range": padded(np.log10(shown) if plot.log_objective else shown, share=0.06)}
 
 
-def _padded(values: NDArray[np.float64], *, share: float = 0.03) -> list[float]:
+def padded(values: NDArray[np.float64], *, share: float = 0.03) -> list[float]:
+    """The range of an axis that shows all values."""
     return list(around(float(values.min()), float(values.max()), share=share))
 
 
-def _log(boxes: NDArray[np.float64], scale: str) -> bool:
+def takes_log(boxes: NDArray[np.float64], scale: str) -> bool:
+    """Whether the objective axis is logarithmic."""
     if scale == "linear" or boxes.min() <= 0:
         return False
     return scale == "log" or bool(boxes.max() > LOG_SPAN * boxes.min())

@@ -16,6 +16,7 @@ from tunebook_server.figures.marks import wanted
 
 DASHES = {"valid": "solid", "": "solid", "train": "dot", "test": "dashdot"}
 COLOURED_TRIALS = len(theme.SERIES)
+STUDY_LETTERS = 24  # in the legend
 SMOOTH_FROM_POINTS = 30  # shorter curves are read point by point
 CLIP_QUANTILE = 0.98
 CLIP_FACTOR = 1.5  # the axis is cut only where the highest values would take up a third of it or more
@@ -23,12 +24,20 @@ CLIP_FACTOR = 1.5  # the axis is cut only where the highest values would take up
 
 @dataclass(frozen=True, slots=True)
 class CurveTrial:
-    """A trial of the figure; `colour` counts from 0, None for those drawn in grey behind the others."""
+    """A trial of the figure; `colour` counts from 0, None for those drawn in grey behind the others; `study`
+    names its study where trials of several are drawn."""
 
     id: int
     number: int
     best_step: int | None
     colour: int | None
+    study: str = ""
+
+    @property
+    def words(self) -> str:
+        """`trial 12`, `trial 12 of #3 optimizer`; as Plotly shows it literally."""
+        of = f" of {labels.plain(self.study, limit=STUDY_LETTERS)}" if self.study else ""
+        return f"trial {self.number}{of}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +177,7 @@ def _traces(line: Line, coloured: Sequence[Line], plot: CurvesPlot) -> list[dict
     trace: dict[str, Any] = {
         "type": "scatter",
         "mode": "lines" if len(line.steps) > 1 else "markers",
-        "name": f"trial {line.trial.number}" if several else labels.plain(line.metric),
+        "name": line.trial.words if several else labels.plain(line.metric),
         "showlegend": first or not several,
         "legendgroup": group,
         "meta": {"trial": line.trial.id, "metric": line.metric},
@@ -177,7 +186,7 @@ def _traces(line: Line, coloured: Sequence[Line], plot: CurvesPlot) -> list[dict
         "line": {"color": color, "dash": dash, "width": 1.5},
         "marker": {"color": color, "size": theme.MARKER_PIXELS},
         "connectgaps": False,
-        "hovertemplate": f"<b>Trial {line.trial.number}</b><br>{labels.plain(line.metric)} %{{y:.4~g}}"
+        "hovertemplate": f"<b>T{line.trial.words[1:]}</b><br>{labels.plain(line.metric)} %{{y:.4~g}}"
         "<br>step %{x:,d}<extra></extra>",
     }
     traces = [trace]
@@ -208,7 +217,7 @@ def _best(line: Line, color: str, group: str) -> list[dict[str, Any]]:
                 "color": color,
                 "line": {"width": 1.5, "color": theme.color("ground")},
             },
-            "hovertemplate": f"<b>Trial {line.trial.number}</b><br>best step %{{x:,d}}<br>"
+            "hovertemplate": f"<b>T{line.trial.words[1:]}</b><br>best step %{{x:,d}}<br>"
             f"{labels.plain(line.metric)} %{{y:.4~g}}<extra></extra>",
         }
     ]

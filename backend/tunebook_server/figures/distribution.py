@@ -7,9 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunebook_server.domain.objective import Objective
-from tunebook_server.domain.search_space import Hyperparameter
 from tunebook_server.domain.trial_columns import TrialColumns
-from tunebook_server.domain.value_groups import group
+from tunebook_server.domain.value_groups import ValueGroups
 from tunebook_server.figures import labels, marks, theme, value_names
 from tunebook_server.figures.axis import Scale
 from tunebook_server.figures.figure import Figure, typed
@@ -40,6 +39,8 @@ class DistributionPlot:
     objective: Objective
     by: str
     """The key by which lines are told apart; "" for one line of all trials."""
+    noun: str
+    """What a line is of: "value" or "study"."""
     lines: tuple[Line, ...]
     left_out: int
     """Values without a line: at most six have one."""
@@ -53,26 +54,30 @@ def compute(
     columns: TrialColumns,
     objective: Objective,
     *,
-    by: Hyperparameter | None = None,
-    by_scale: Scale | None = None,
+    groups: ValueGroups | None = None,
+    scale: Scale | None = None,
+    noun: str = "value",
+    divergent: NDArray[np.bool_] | None = None,
     clip: bool = True,
     objective_scale: str = "auto",
 ) -> DistributionPlot:
+    """A line of all trials, or one a group; `scale` names the groups. `divergent`: a flag a trial, where that
+    is not to be judged among all of them."""
     feasible = columns.feasible
     member, names, own = np.zeros(len(columns), dtype=np.int64), ["all trials"], [0]
-    if by is not None and by_scale is not None:
-        groups = group(by, columns.values[by_scale.key], parts=PARTS)
-        member, names = groups.member, value_names.names(by_scale, groups)
+    if groups is not None and scale is not None:
+        member, names = groups.member, value_names.names(scale, groups)
         own = value_names.coloured(groups, np.where(feasible, objective.sign * columns.objective, np.nan))
     lines = [
         _line(columns, member == place, objective, names[place], colour) for colour, place in enumerate(own)
     ]
-    divergent = columns.divergent(objective) & clip
+    divergent = (columns.divergent(objective) if divergent is None else divergent) & clip
     values = columns.objective[feasible & ~divergent]
     log = marks.takes_log(values, objective_scale)
     return DistributionPlot(
         objective=objective,
-        by=by_scale.key if by_scale else "",
+        by=scale.key if scale else "",
+        noun=noun,
         lines=tuple(lines),
         left_out=len(np.unique(member[feasible & (member >= 0)])) - sum(line.trials > 0 for line in lines),
         trials=int(feasible.sum()),
@@ -155,7 +160,8 @@ def _notes(plot: DistributionPlot) -> tuple[str, ...]:
         )
     if plot.left_out > 0:
         sentences.append(
-            f"{labels.count(plot.left_out, 'more value')} without a line: those with the best trials shown."
+            f"{labels.several(plot.left_out, f'more {plot.noun}')} without a line: those with the best "
+            "trials shown."
         )
     if plot.divergent:
         sentences.append(

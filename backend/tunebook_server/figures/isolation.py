@@ -1,5 +1,6 @@
-"""The isolation plot: per scientific value the best trial over the nuisance hyperparameters, and how far luck
-may have moved it (Deep Learning Tuning Playbook, "Extracting insight from experimental results")."""
+"""The isolation plot: per scientific value, or per study, the best trial over the nuisance hyperparameters,
+and how far luck may have moved it (Deep Learning Tuning Playbook, "Extracting insight from experimental
+results")."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,11 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tunebook_server.domain import isolation
-from tunebook_server.domain.isolation import COMPARED_FROM_TRIALS, Isolation, ValueBest
+from tunebook_server.domain.isolation import COMPARED_FROM_TRIALS, Isolation, ValueBest, isolate_groups
 from tunebook_server.domain.objective import Objective
-from tunebook_server.domain.search_space import Hyperparameter
-from tunebook_server.domain.trial_columns import TrialColumns, divergence_limit
+from tunebook_server.domain.trial_columns import TrialColumns
+from tunebook_server.domain.value_groups import ValueGroups
 from tunebook_server.figures import axis, labels, marks, theme, value_names
 from tunebook_server.figures.axis import Scale
 from tunebook_server.figures.figure import Figure, typed
@@ -20,6 +20,7 @@ SHOWN_VALUES = 24
 NEEDED_TRIALS = COMPARED_FROM_TRIALS
 FOOT = 0.08  # share of the height for the counts, under the objective's axis
 BEFORE_LABEL = 14  # letters of a choice under the axis
+LABELS_ROOM = 84  # letters beside each other under the axis
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,10 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class IsolationPlot:
+    """`noun`: what is compared, "value" or "study"."""
+
     scale: Scale
+    noun: str
     objective: Objective
     isolation: Isolation
     bars: tuple[Bar, ...]
@@ -51,24 +55,27 @@ class IsolationPlot:
 
 def compute(
     columns: TrialColumns,
-    parameter: Hyperparameter,
+    groups: ValueGroups,
     scale: Scale,
     objective: Objective,
     *,
+    noun: str = "value",
+    divergent: NDArray[np.bool_] | None = None,
     clip: bool = True,
     objective_scale: str = "auto",
 ) -> IsolationPlot:
-    """At most 24 values, those with the best trials."""
-    found = isolation.isolate(columns, parameter, scale.key, objective)
+    """At most 24 groups, those with the best trials; `scale` names them. `divergent`: a flag a trial, where
+    that is not to be judged among all of them."""
+    found = isolate_groups(columns, groups, objective)
     bars = [_bar(columns, scale, found, place, objective) for place in _shown(found, columns, objective)]
     bests = np.array([bar.y for bar in bars])
     ends = np.array([end for bar in bars for end in (bar.low, bar.high)])
     log = marks.takes_log(np.append(bests, ends), objective_scale)
-    limit = divergence_limit(objective.sign * columns.objective[columns.feasible]) if clip else None
     near = np.append(bests, ends)
-    inside = near[objective.sign * near <= limit] if limit is not None else near
+    inside = near[objective.sign * near <= _worst(columns, objective, divergent)] if clip else near
     return IsolationPlot(
         scale=scale,
+        noun=noun,
         objective=objective,
         isolation=found,
         bars=tuple(bars),
@@ -100,6 +107,13 @@ def draw(plot: IsolationPlot) -> Figure:
     return Figure([_trace(plot)], layout, _notes(plot))
 
 
+def _worst(columns: TrialColumns, objective: Objective, divergent: NDArray[np.bool_] | None) -> float:
+    """The highest loss of a trial that did not diverge."""
+    apart = columns.divergent(objective) if divergent is None else divergent
+    losses = objective.sign * columns.objective[columns.feasible & ~apart]
+    return float(losses.max()) if len(losses) else np.inf
+
+
 def _shown(found: Isolation, columns: TrialColumns, objective: Objective) -> list[int]:
     tried = [(place, each.best) for place, each in enumerate(found.values) if each.best is not None]
     tried.sort(key=lambda pair: (pair[0] != found.winner, objective.sign * float(columns.objective[pair[1]])))
@@ -128,7 +142,8 @@ def _across(plot: IsolationPlot) -> dict[str, Any]:
     xs = [bar.x for bar in plot.bars]
     across = axis.span(plot.scale, (min(xs), max(xs)) if xs else None, plot.trials)
     if plot.scale.kind == "choice":
-        names = [labels.plain(bar.name, limit=BEFORE_LABEL) for bar in plot.bars]
+        limit = max(BEFORE_LABEL, LABELS_ROOM // max(len(plot.bars), 1))
+        names = [labels.plain(bar.name, limit=limit) for bar in plot.bars]
         across |= {"tickvals": list(range(len(names))), "ticktext": names}
         across["range"] = [-0.6, max(len(names), 1) - 0.4]
     return across
@@ -224,19 +239,19 @@ def _hover(plot: IsolationPlot, bar: Bar) -> str:
 
 def _notes(plot: IsolationPlot) -> tuple[str, ...]:
     found = plot.isolation
-    sentences = [_verdict(plot)]
+    sentences = [verdict(plot)]
     few = sum(value.trials > 0 and not value.compared for value in found.values)
     untried = sum(value.trials == 0 for value in found.values)
     if few:
         sentences.append(
-            f"{labels.count(few, 'value')} with under {COMPARED_FROM_TRIALS} trials not compared (pale)."
+            f"{labels.several(few, plot.noun)} with under {COMPARED_FROM_TRIALS} trials not compared (pale)."
         )
     if untried:
-        sentences.append(f"{labels.count(untried, 'value')} without a feasible trial.")
+        sentences.append(f"{labels.several(untried, plot.noun)} without a feasible trial.")
     if found.matched:
         sentences.append(
-            f"Bars: 95 % bootstrap intervals of the best, compared at {found.matched:,} trials a value; "
-            "they hold the luck of the search, not that of retraining."
+            f"Bars: 95 % bootstrap intervals of the best, compared at {found.matched:,} trials "
+            f"a {plot.noun}; they hold the luck of the search, not that of retraining."
         )
     if len(plot.bars) < len(found.values) - untried:
         sentences.append(f"The best {len(plot.bars)} of {len(found.values):,} values shown.")
@@ -247,14 +262,16 @@ def _notes(plot: IsolationPlot) -> tuple[str, ...]:
     return tuple(sentences)
 
 
-def _verdict(plot: IsolationPlot) -> str:
+def verdict(plot: IsolationPlot) -> str:
+    """What the intervals allow to say, in a sentence."""
     found = plot.isolation
     name = labels.short(labels.key_words(plot.scale.key)[0])
+    some = f"value of {name}" if plot.noun == "value" else plot.noun
     if not found.matched:
-        return f"No value of {name} can be called best: under two have {COMPARED_FROM_TRIALS} trials."
+        return f"No {some} can be called best: under two have {COMPARED_FROM_TRIALS} trials."
     if found.winner is not None:
         winner = found.values[found.winner]
         word = labels.short(value_names.name(plot.scale, winner.first, winner.last))
-        wins = "its interval lies wholly on the better side of every other compared value"
+        wins = f"its interval lies wholly on the better side of every other compared {plot.noun}"
         return f"{name} {word} wins: {wins} (★)."
-    return f"No value of {name} wins: the intervals of the best ones overlap, so luck may have ordered them."
+    return f"No {some} wins: the intervals of the best ones overlap, so luck may have ordered them."

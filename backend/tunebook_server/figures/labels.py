@@ -60,6 +60,11 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
+def several(number: int, noun: str) -> str:
+    """`1 study`, `3 studies`; for words that may end in a y."""
+    return f"{number:,} {noun[:-1]}ies" if noun.endswith("y") and number != 1 else count(number, noun)
+
+
 def objective_title(objective: Objective, *, log: bool) -> str:
     """`valid/error ↓ better`, the scale named where it is not linear."""
     return f"{plain(objective.metric, limit=AXIS_LETTERS)}{' (log)' if log else ''} {better(objective)}"

@@ -4,6 +4,7 @@ from fastapi import APIRouter
 
 from tunebook_server.pages import (
     assets,
+    compare,
     login,
     new_study,
     plots,
@@ -16,7 +17,19 @@ from tunebook_server.pages import (
 )
 
 router = APIRouter(include_in_schema=False)
-for part in (assets, login, projects, studies, study_trials, plots, report, trials, new_study, workers):
+for part in (
+    assets,
+    login,
+    projects,
+    studies,
+    study_trials,
+    compare,
+    plots,
+    report,
+    trials,
+    new_study,
+    workers,
+):
     router.include_router(part.router)
 
 __all__ = ["router"]

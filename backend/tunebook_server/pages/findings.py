@@ -69,9 +69,7 @@ def checklist(study: Study, kept: Kept | None) -> Checklist | None:
     return Checklist(
         open=[*by_verdict[Verdict.FAIL], *by_verdict[Verdict.WARN]],
         closed=[*by_verdict[Verdict.PASS], *by_verdict[Verdict.NOT_ENOUGH_DATA]],
-        counts=[
-            (str(verdict), _counted(verdict, len(found))) for verdict, found in by_verdict.items() if found
-        ],
+        counts=verdict_counts({verdict: len(found) for verdict, found in by_verdict.items()}),
         behind=kept.revision < study.revision,
         overrides=[
             Override(BY_NAME[name], value)
@@ -79,6 +77,15 @@ def checklist(study: Study, kept: Kept | None) -> Checklist | None:
             for name, value in overridden(study.checks, item).items()
         ],
     )
+
+
+def verdict_words(verdict: str) -> str:
+    return WORDS[Verdict(verdict)]
+
+
+def verdict_counts(counts: Mapping[str, int]) -> list[tuple[str, str]]:
+    """Verdicts, the worst first, each with its count in words."""
+    return [(str(verdict), _counted(verdict, counts[verdict])) for verdict in ORDER if counts.get(verdict)]
 
 
 def _counted(verdict: Verdict, count: int) -> str:

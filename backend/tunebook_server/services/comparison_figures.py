@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from tunebook_server.domain import isolation as domain
 from tunebook_server.domain.errors import Invalid
 from tunebook_server.domain.search_space import Float, Integer, Searched
+from tunebook_server.domain.value_groups import group
 from tunebook_server.figures import (
     axis,
     best_steps,
@@ -12,10 +13,10 @@ from tunebook_server.figures import (
     isolation,
     parallel,
     slice_by_value,
-    value_names,
 )
 from tunebook_server.figures.axis import Scale
 from tunebook_server.figures.figure import Figure
+from tunebook_server.services.across_figures import DISTRIBUTION, ISOLATION
 from tunebook_server.services.figure_kinds import (
     OBJECTIVE_SCALES,
     Asked,
@@ -25,13 +26,15 @@ from tunebook_server.services.figure_kinds import (
     table_with_values,
     trial_table,
 )
+from tunebook_server.services.isolation_table import isolation_table
 
 
 def _isolation(asked: Asked) -> Figure:
     parameter, scale = _varied(asked, "parameter", _first_scientific(asked, "parameter"))
+    columns = asked.snapshot.columns
     plot = isolation.compute(
-        asked.snapshot.columns,
-        parameter,
+        columns,
+        group(parameter, columns.values[scale.key]),
         scale,
         asked.study.objective,
         clip=asked.options.switch("clip", True),
@@ -41,24 +44,10 @@ def _isolation(asked: Asked) -> Figure:
 
 
 def _isolation_table(asked: Asked, limit: int) -> Table:
-    """A row a value; the interval in the objective's own direction, null where there is no feasible trial."""
     parameter, scale = _varied(asked, "parameter", _first_scientific(asked, "parameter"))
     columns, objective = asked.snapshot.columns, asked.study.objective
     found = domain.isolate(columns, parameter, scale.key, objective)
-    values = found.values[:limit]
-    ends = [sorted((objective.sign * each.low, objective.sign * each.high)) for each in values]
-    best = [each.best for each in values]
-    return {
-        "value": [value_names.name(scale, each.first, each.last) for each in values],
-        "trials": [each.trials for each in values],
-        "infeasible": [each.infeasible for each in values],
-        "best": [None if place is None else float(columns.objective[place]) for place in best],
-        "low": [None if place is None else low for place, (low, _) in zip(best, ends, strict=True)],
-        "high": [None if place is None else high for place, (_, high) in zip(best, ends, strict=True)],
-        "trial_id": [None if place is None else int(columns.ids[place]) for place in best],
-        "number": [None if place is None else int(columns.numbers[place]) for place in best],
-        "wins": [place == found.winner for place in range(len(values))],
-    }
+    return isolation_table(columns, found, scale, objective, limit)
 
 
 def _slice(asked: Asked) -> Figure:
@@ -104,12 +93,15 @@ def _best_steps_table(asked: Asked, limit: int) -> Table:
 
 
 def _distribution(asked: Asked) -> Figure:
-    by, by_scale = _varied(asked, "by", asked.options.text("by")) if "by" in asked.options else (None, None)
+    columns, groups, scale = asked.snapshot.columns, None, None
+    if "by" in asked.options:
+        by, scale = _varied(asked, "by", asked.options.text("by"))
+        groups = group(by, columns.values[scale.key], parts=distribution.PARTS)
     plot = distribution.compute(
-        asked.snapshot.columns,
+        columns,
         asked.study.objective,
-        by=by,
-        by_scale=by_scale,
+        groups=groups,
+        scale=scale,
         clip=asked.options.switch("clip", True),
         objective_scale=asked.options.word("y", OBJECTIVE_SCALES, "auto"),
     )
@@ -161,9 +153,9 @@ def _varied(asked: Asked, option: str, key: str) -> tuple[Searched, Scale]:
 
 
 KINDS: Mapping[str, Kind] = {
-    "isolation": Kind(_isolation, _isolation_table),
+    "isolation": Kind(_isolation, _isolation_table, across=ISOLATION),
     "slice": Kind(_slice, _slice_table),
     "best-steps": Kind(_best_steps, _best_steps_table),
-    "distribution": Kind(_distribution, _distribution_table),
+    "distribution": Kind(_distribution, _distribution_table, across=DISTRIBUTION),
     "parallel": Kind(_parallel, _parallel_table),
 }

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,8 @@ from tunebook_server.domain.study import Study
 from tunebook_server.domain.trial_columns import STATES
 from tunebook_server.figures.axis import Scale
 from tunebook_server.figures.figure import Figure
+from tunebook_server.services import compared
+from tunebook_server.services.compared import STUDIES_MOST, Compared
 from tunebook_server.services.figure_options import Options
 from tunebook_server.services.trial_columns import Snapshot
 from tunebook_server.storage.engine import Engine
@@ -37,15 +40,38 @@ def version_of_trials(asked: Asked) -> str:
     return f"{asked.study.id}.{asked.snapshot.version}"
 
 
+@dataclass(frozen=True)
+class AskedAcross:
+    """A request for a figure of several studies, or of trials of several: the options name them."""
+
+    engine: Engine
+    options: Options
+
+    @cached_property
+    def compared(self) -> Compared:
+        ids = self.options.integers("studies", most=STUDIES_MOST)
+        return compared.read(self.engine, study_ids=ids, by=self.options.text("by", ""))
+
+
+@dataclass(frozen=True, slots=True)
+class Across:
+    """How a kind of figure is made of several studies; the members are as those of `Kind`."""
+
+    draw: Callable[[AskedAcross], Figure]
+    table: Callable[[AskedAcross, int], Table]
+    version: Callable[[AskedAcross], str]
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """`table(asked, limit)`: columns of one length, of at most `limit` rows; `version` is the same word as
-    long as the figure stays the same.
+    long as the figure stays the same; `across` where it can be made of several studies, too.
     """
 
     draw: Callable[[Asked], Figure]
     table: Callable[[Asked, int], Table]
     version: Callable[[Asked], str] = version_of_trials
+    across: Across | None = None
 
 
 def trial_table(asked: Asked, limit: int) -> Table:

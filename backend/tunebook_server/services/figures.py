@@ -7,6 +7,7 @@ from tunebook_server.domain.errors import NotFound
 from tunebook_server.domain.search_space import SearchSpace
 from tunebook_server.domain.trial import Configuration
 from tunebook_server.figures import preview
+from tunebook_server.figures.figure import Figure
 from tunebook_server.services import (
     comparison_figures,
     curve_figures,
@@ -16,7 +17,7 @@ from tunebook_server.services import (
     trial_figures,
 )
 from tunebook_server.services.drawn import once
-from tunebook_server.services.figure_kinds import Asked, Kind, Table
+from tunebook_server.services.figure_kinds import Across, Asked, AskedAcross, Kind, Table
 from tunebook_server.services.figure_options import Options
 from tunebook_server.storage.engine import Engine
 
@@ -49,17 +50,20 @@ def prepare(engine: Engine, *, study_id: int, kind: str, options: Mapping[str, s
     last not before it is drawn).
     """
     found, read = _kind(kind), Options(options)
-    palette = read.word("theme", ("", "light", "dark"), "")
     asked = _ask(engine, study_id, read)
+    return _prepared(
+        engine, kind, options, read=read, version=found.version(asked), draw=lambda: found.draw(asked)
+    )
 
-    def draw() -> str:
-        drawn = found.draw(asked)
-        asked.options.refuse_others()
-        return drawn.json(palette)
 
-    version = found.version(asked)
-    name = repr((kind, version, sorted(options.items())))
-    return Prepared(version, lambda: once(engine, name, draw))
+def prepare_across(engine: Engine, *, kind: str, options: Mapping[str, str]) -> Prepared:
+    """A figure of the studies or trials that the options name; raises as `prepare` does, and NotFound for a
+    kind that is made of one study only."""
+    found, read = _across(kind), Options(options)
+    asked = AskedAcross(engine, read)
+    return _prepared(
+        engine, kind, options, read=read, version=found.version(asked), draw=lambda: found.draw(asked)
+    )
 
 
 def table(engine: Engine, *, study_id: int, kind: str, options: Mapping[str, str]) -> Table:
@@ -67,6 +71,13 @@ def table(engine: Engine, *, study_id: int, kind: str, options: Mapping[str, str
     found, read = _kind(kind), Options(options)
     limit = read.integer("limit", TABLE_ROWS, low=1, high=TABLE_ROWS)
     return found.table(_ask(engine, study_id, read), limit)
+
+
+def table_across(engine: Engine, *, kind: str, options: Mapping[str, str]) -> Table:
+    """The numbers behind a figure of several studies, as `table` has them."""
+    found, read = _across(kind), Options(options)
+    limit = read.integer("limit", TABLE_ROWS, low=1, high=TABLE_ROWS)
+    return found.table(AskedAcross(engine, read), limit)
 
 
 def sampled(space: SearchSpace, configurations: Sequence[Configuration]) -> str:
@@ -78,6 +89,35 @@ def _kind(name: str) -> Kind:
     if name not in KINDS:
         raise NotFound(f"there is no figure {name[:40]!r}", remedy=f"Use one of {', '.join(sorted(KINDS))}.")
     return KINDS[name]
+
+
+def _across(name: str) -> Across:
+    across = _kind(name).across
+    if across is None:
+        kinds = ", ".join(sorted(kind for kind, found in KINDS.items() if found.across))
+        remedy = f"Use one of {kinds}, or ask for it of one study."
+        raise NotFound(f"{name} is a figure of one study", remedy=remedy)
+    return across
+
+
+def _prepared(
+    engine: Engine,
+    kind: str,
+    options: Mapping[str, str],
+    *,
+    read: Options,
+    version: str,
+    draw: Callable[[], Figure],
+) -> Prepared:
+    palette = read.word("theme", ("", "light", "dark"), "")
+
+    def drawn() -> str:
+        figure = draw()
+        read.refuse_others()
+        return figure.json(palette)
+
+    name = repr((kind, version, sorted(options.items())))
+    return Prepared(version, lambda: once(engine, name, drawn))
 
 
 def _ask(engine: Engine, study_id: int, options: Options) -> Asked:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from tunebook_server.domain.errors import Invalid
 from tunebook_server.figures import axis, best_of_k, history
 from tunebook_server.figures.figure import Figure
+from tunebook_server.services.across_figures import BEST_OF_K
 from tunebook_server.services.figure_kinds import (
     OBJECTIVE_SCALES,
     Asked,
@@ -75,6 +76,6 @@ def _best_of_k_table(asked: Asked, limit: int) -> Table:
 
 KINDS: Mapping[str, Kind] = {
     "axis": Kind(_axis, _axis_table),
-    "best-of-k": Kind(_best_of_k, _best_of_k_table),
+    "best-of-k": Kind(_best_of_k, _best_of_k_table, across=BEST_OF_K),
     "history": Kind(_history, trial_table),
 }

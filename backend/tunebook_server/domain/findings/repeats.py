@@ -1,5 +1,8 @@
 """How much the objective differs between trainings of one configuration (the playbook's trial variance)."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 
 from tunebook_server.domain.objective import Objective
@@ -8,10 +11,25 @@ from tunebook_server.domain.trial_columns import TrialColumns
 NEEDED_REPEATS = 3  # beyond the first training of each configuration: a spread of fewer says little
 
 
+@dataclass(frozen=True, slots=True)
+class Repeats:
+    """`deviation`: the pooled standard deviation; `free`: its degrees of freedom, the trainings beyond the
+    first of each configuration."""
+
+    deviation: float
+    free: int
+
+
 def repeat_deviation(columns: TrialColumns, objective: Objective) -> float | None:
     """The pooled standard deviation over configurations that were trained more than once; None without
-    enough of them. Divergent trials are left out: one of them would be all of the deviation.
-    """
+    enough of them."""
+    found = repeats(columns, objective)
+    return None if found is None else found.deviation
+
+
+def repeats(columns: TrialColumns, objective: Objective) -> Repeats | None:
+    """None with fewer than 3 degrees of freedom. Divergent trials are left out: one of them would be all of
+    the deviation."""
     counted = columns.feasible & ~columns.divergent(objective)
     if not counted.any() or not columns.values:
         return None
@@ -24,4 +42,12 @@ def repeat_deviation(columns: TrialColumns, objective: Objective) -> float | Non
     means = np.bincount(owner, losses / counts[owner])
     with np.errstate(over="ignore"):
         deviation = float(np.sqrt(((losses - means[owner]) ** 2).sum() / free))
-    return deviation if np.isfinite(deviation) else None
+    return Repeats(deviation, free) if np.isfinite(deviation) else None
+
+
+def pooled(found: Sequence[Repeats]) -> Repeats | None:
+    """Of several studies of one objective; None without any."""
+    free = sum(each.free for each in found)
+    if not free:
+        return None
+    return Repeats(float(np.sqrt(sum(each.free * each.deviation**2 for each in found) / free)), free)
