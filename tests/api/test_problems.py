@@ -77,8 +77,20 @@ def bodies(world: World) -> dict[str, tuple[str, str, str, dict[str, Any]]]:
             "owner",
             {"name": "x", "argv": ["x"], "folder": "/", "environment": ["A"]},
         ),
+        "round": ("POST", f"{project}/rounds", "owner", {"name": "x", "goal": ""}),
+        "round change": (
+            "PATCH",
+            f"/api/v1/rounds/{world.round}",
+            "owner",
+            {"name": "y", "goal": "", "conclusion": "Adam."},
+        ),
         "study": ("POST", f"{project}/studies", "owner", DESIGN),
-        "study change": ("PATCH", study, "owner", {"goal": "", "note": "", "budget": 41, "parallel": 2}),
+        "study change": (
+            "PATCH",
+            study,
+            "owner",
+            {"goal": "", "note": "", "budget": 41, "parallel": 2, "round": world.round},
+        ),
         "preview": ("POST", "/api/v1/studies:preview", "owner", {"document": DESIGN, "count": 3}),
         "lint": ("POST", "/api/v1/studies:lint", "owner", DESIGN),
         "follow-up": (

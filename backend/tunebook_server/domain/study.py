@@ -32,6 +32,7 @@ ATTEMPTS = 3
 class Study:
     id: int
     project_id: int
+    round_id: int | None
     name: str
     goal: str
     note: str
@@ -60,14 +61,15 @@ class Study:
     @property
     def edition(self) -> str:
         """Changes with what people write into it. Not with its state: pause and resume are commands."""
-        return edition(self.goal, self.note, self.conclusion, self.budget, self.parallel)
+        texts = (self.goal, self.note, self.conclusion)
+        return edition(*texts, self.budget, self.parallel, self.round_id or 0)
 
 
 @dataclass(frozen=True)
 class StudyDesign:
     """What a person decides before a study starts. `budget`: trials; `parallel`: trials at the same time;
     `template`: name of the project's job template, None for a study whose trials are asked for by a loop;
-    `parents`: ids of the studies that this one follows."""
+    `parents`: ids of the studies that this one follows; `round`: id or name of a round of the project."""
 
     name: str
     goal: str
@@ -82,6 +84,7 @@ class StudyDesign:
     note: str = ""
     template: str | None = None
     parents: tuple[int, ...] = ()
+    round: int | str | None = None
 
     @classmethod
     def parse(cls, document: object) -> "StudyDesign":
@@ -90,7 +93,8 @@ class StudyDesign:
         study = Document(document, field="", faults=faults)
         refuse(faults)
         study.only(
-            *("project", "name", "goal", "note", "objective", "sampler", "budget", "job", "space", "parents")
+            *("project", "round", "name", "goal", "note", "objective", "sampler", "budget", "job", "space"),
+            "parents",
         )
         study.text("project", limit=NAME_LONGEST, default="")
         name = study.text("name", limit=NAME_LONGEST)
@@ -102,6 +106,7 @@ class StudyDesign:
         budget = _read_budget(study.part("budget"), drawn.size)
         template = _read_template(study)
         parents = _read_parents(study)
+        of_round = _read_round(study)
         refuse(faults)
         assert space is not None
         return cls(
@@ -118,6 +123,7 @@ class StudyDesign:
             note=note,
             template=template,
             parents=parents,
+            round=of_round,
         )
 
     def document(self) -> dict[str, object]:
@@ -135,6 +141,7 @@ class StudyDesign:
             "budget": {"trials": self.budget, "parallel": self.parallel, "attempts": self.max_attempts},
             **({"job": {"template": self.template}} if self.template else {}),
             **({"parents": list(self.parents)} if self.parents else {}),
+            **({"round": self.round} if self.round is not None else {}),
             "space": self.space.document(),
         }
 
@@ -237,3 +244,14 @@ def _read_parents(study: Document) -> tuple[int, ...]:
         else:
             parents.append(parent)
     return tuple(parents)
+
+
+def _read_round(study: Document) -> int | str | None:
+    """A number is an id, a text a name."""
+    value = study.get("round")
+    if value is None or isinstance(value, str):
+        return None if value is None else study.text("round", limit=NAME_LONGEST)
+    found = as_integer(value)
+    if found is None or not 1 <= found <= ID_HIGHEST:
+        study.fault("round", f"is {show(value)}", "Give the number or the name of a round of the project.")
+    return found

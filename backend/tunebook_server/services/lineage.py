@@ -71,6 +71,7 @@ def design_of(connection: Connection, study: Study) -> StudyDesign:
         max_attempts=study.max_attempts,
         template=template,
         parents=study.parents,
+        round=study.round_id,
     )
 
 

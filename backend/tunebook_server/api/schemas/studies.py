@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from tunebook_server.api.schemas import FaultOut, Lines, Received, Sent, Value
+from tunebook_server.api.schemas import FaultOut, Lines, Name, Received, Sent, Value
 from tunebook_server.domain.samplers import SAMPLERS
 from tunebook_server.domain.search_space import SearchSpace
 from tunebook_server.domain.study import (
@@ -22,6 +22,7 @@ from tunebook_server.domain.study import (
 )
 
 State = Literal["running", "paused", "finished"]
+RoundReference = Annotated[int, Field(ge=1, le=ID_HIGHEST)]
 
 EXAMPLE: dict[str, Any] = {
     "name": "optimizer",
@@ -93,6 +94,13 @@ STUDY_DOCUMENT: dict[str, Any] = {
             "items": {"type": "integer", "minimum": 1, "maximum": ID_HIGHEST},
             "description": "Studies of the same project that this one follows.",
         },
+        "round": {
+            "anyOf": [
+                {"type": "integer", "minimum": 1, "maximum": ID_HIGHEST},
+                {"type": "string", "minLength": 1, "maxLength": NAME_LONGEST},
+            ],
+            "description": "The round of the same project that it belongs to: an id, or a text for a name.",
+        },
         "space": {"$ref": "#/components/schemas/SearchSpace"},
     },
     "additionalProperties": False,
@@ -113,6 +121,7 @@ class ObjectiveOut(Sent):
 class StudyOut(Sent):
     id: int
     project_id: int
+    round_id: int | None
     name: str
     goal: str
     note: str
@@ -139,11 +148,12 @@ class StudyOut(Sent):
 
 
 class StudyChange(Received):
-    """Only the fields given are changed."""
+    """Only the fields given are changed; `round`: id or name of a round of the project, null for none."""
 
     goal: Lines = ""
     note: Lines = ""
     conclusion: Lines = ""
+    round: RoundReference | Name | None = None
     state: State = "running"
     budget: int = Field(default=1, ge=1, le=TRIALS_MOST)
     parallel: int = Field(default=1, ge=1, le=PARALLEL_MOST)
