@@ -21,13 +21,14 @@ from types import TracebackType
 from typing import Any, Literal, Self
 from urllib.parse import quote
 
-from tunebook import design
+from tunebook import design, rounds
 from tunebook.api import Api, patiently
 from tunebook.credentials import find
 from tunebook.errors import Conflict, NotFound, TunebookError
 from tunebook.figure import Figure
 from tunebook.leftovers import Leftovers, keep, spool_root
 from tunebook.reporting import FLUSH_SECONDS, Courier, Sender
+from tunebook.rounds import Round
 from tunebook.spool import SpoolHeld, SpoolReader, SpoolWriter
 from tunebook.trial import Trial, checked_reason
 
@@ -197,6 +198,17 @@ class Client:
         plan = design.plan(document, beside=Path(folder))
         design.check(self.api, plan)
         return Study(self, design.create(self.api, plan))
+
+    def round(self, reference: int | str) -> Round:
+        """By id, or by a name that only one round has. Raises NotFound, or Conflict for several."""
+        return rounds.find(self.api, reference)
+
+    def create_round(self, project: str, name: str, *, goal: str = "") -> Round:
+        """A new round of a project, which is made where it is new; a study joins by `round` in its document.
+
+        Raises Conflict when the project has a round of this name.
+        """
+        return rounds.create(self.api, project, name, goal=goal)
 
     def hold(self, claim: Mapping[str, Any]) -> AskedTrial:
         """Starts to spool, send and beat for a claimed trial."""

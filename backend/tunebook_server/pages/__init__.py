@@ -2,10 +2,21 @@
 
 from fastapi import APIRouter
 
-from tunebook_server.pages import assets, login, new_study, plots, projects, report, studies, trials, workers
+from tunebook_server.pages import (
+    assets,
+    login,
+    new_study,
+    plots,
+    projects,
+    report,
+    rounds,
+    studies,
+    trials,
+    workers,
+)
 
 router = APIRouter(include_in_schema=False)
-for part in (assets, login, projects, studies, plots, report, trials, new_study, workers):
+for part in (assets, login, projects, rounds, studies, plots, report, trials, new_study, workers):
     router.include_router(part.router)
 
 __all__ = ["router"]

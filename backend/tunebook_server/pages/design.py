@@ -46,6 +46,7 @@ def from_toml(text: str) -> dict[str, Any]:
 def from_form(fields: Mapping[str, str]) -> dict[str, Any]:
     """Empty fields are left out, so that their defaults hold."""
     template, parents = fields.get("job.template", ""), _values(fields.get("parents", ""))
+    of_round = fields.get("round", "")
     return {
         **_part(fields, "", ("name", "goal", "note")),
         "objective": _part(fields, "objective.", ("metric", "direction", "evaluation")),
@@ -53,6 +54,7 @@ def from_form(fields: Mapping[str, str]) -> dict[str, Any]:
         "budget": _part(fields, "budget.", ("trials", "parallel", "attempts")),
         **({"job": {"template": template}} if template else {}),
         **({"parents": parents} if parents else {}),
+        **({"round": _value(of_round)} if of_round else {}),
         "space": [_parameter(row) for row in rows(fields)],
     }
 
@@ -80,6 +82,8 @@ def to_form(document: Mapping[str, Any]) -> tuple[dict[str, str], list[Row]]:
     parents = document.get("parents")
     if isinstance(parents, list):
         fields["parents"] = ", ".join(_text(parent) for parent in parents)
+    if document.get("round") is not None:
+        fields["round"] = _text(document["round"])
     space = document.get("space")
     return fields, [_row(entry) for entry in space if isinstance(entry, Mapping)] if isinstance(
         space, list

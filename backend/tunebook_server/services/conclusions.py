@@ -14,20 +14,20 @@ STUDIES_MOST = 200
 
 @dataclass(frozen=True, slots=True)
 class Grounds:
-    """`complete`: whether every study of the round was looked at, not the newest 200 alone."""
+    """`count`: of all studies of the round; no more than the newest 200 are looked at."""
 
     caveats: Sequence[Caveat]
     studies: Sequence[Study]
     kept: dict[int, Kept]
-    complete: bool
+    count: int
 
 
 def of_round(engine: Engine, *, round_id: int) -> Grounds:
     """Its studies in the order they were made, their findings, and the caveats of all together."""
-    page = studies.page(engine, round_id=round_id, limit=STUDIES_MOST)
-    found = page.items[::-1]
+    count = studies.count_of_round(engine, round_id=round_id)
+    found = studies.page(engine, round_id=round_id, limit=STUDIES_MOST).items[::-1]
     kept = findings.many(engine, study_ids=[study.id for study in found])
     held = {
         study.id: caveats(study.space, kept[study.id].items if study.id in kept else ()) for study in found
     }
-    return Grounds(together(held), found, kept, page.next is None)
+    return Grounds(together(held), found, kept, count)

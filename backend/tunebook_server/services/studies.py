@@ -95,6 +95,11 @@ def page(
     return paging.cut(found, limit, lambda last: (last.id,))
 
 
+def count_of_round(engine: Engine, *, round_id: int) -> int:
+    with transaction(engine) as connection:
+        return studies.count_of_round(connection, round_id)
+
+
 def of_rounds(engine: Engine, *, round_ids: Sequence[int], each: int) -> dict[int, list[Study]]:
     """By round its newest `each` studies, the newest first."""
     with transaction(engine) as connection:

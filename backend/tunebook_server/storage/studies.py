@@ -168,6 +168,12 @@ def before(
     return _read(connection, query.order_by(_studies.c.id.desc()).limit(limit))
 
 
+def count_of_round(connection: Connection, round_id: int) -> int:
+    query = select(func.count()).where(_studies.c.round_id == round_id)
+    count: int = connection.execute(query).scalar_one()
+    return count
+
+
 def of_rounds(connection: Connection, round_ids: Sequence[int], each: int) -> list[Study]:
     """The newest `each` studies of every round, the newest first."""
     place = func.row_number().over(partition_by=_studies.c.round_id, order_by=_studies.c.id.desc())

@@ -3,9 +3,9 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from tunebook_server.api.schemas import FaultOut, Lines, Name, Received, Sent, Value
+from tunebook_server.api.schemas import FaultOut, Lines, Received, Sent, Value
 from tunebook_server.domain.samplers import SAMPLERS
 from tunebook_server.domain.search_space import SearchSpace
 from tunebook_server.domain.study import (
@@ -22,7 +22,6 @@ from tunebook_server.domain.study import (
 )
 
 State = Literal["running", "paused", "finished"]
-RoundReference = Annotated[int, Field(ge=1, le=ID_HIGHEST)]
 
 EXAMPLE: dict[str, Any] = {
     "name": "optimizer",
@@ -45,6 +44,12 @@ EXAMPLE: dict[str, Any] = {
 }
 
 _TEXT = {"type": "string", "maxLength": TEXT_LONGEST}
+_ROUND: list[dict[str, Any]] = [
+    {"type": "integer", "minimum": 1, "maximum": ID_HIGHEST},
+    {"type": "string", "minLength": 1, "maxLength": NAME_LONGEST},
+]
+RoundReference = Annotated[Any, WithJsonSchema({"anyOf": [*_ROUND, {"type": "null"}]})]
+"""Read by the service: a union of types here would name a fault after one of them."""
 STUDY_DOCUMENT: dict[str, Any] = {
     "title": "StudyDocument",
     "type": "object",
@@ -95,10 +100,7 @@ STUDY_DOCUMENT: dict[str, Any] = {
             "description": "Studies of the same project that this one follows.",
         },
         "round": {
-            "anyOf": [
-                {"type": "integer", "minimum": 1, "maximum": ID_HIGHEST},
-                {"type": "string", "minLength": 1, "maxLength": NAME_LONGEST},
-            ],
+            "anyOf": _ROUND,
             "description": "The round of the same project that it belongs to: an id, or a text for a name.",
         },
         "space": {"$ref": "#/components/schemas/SearchSpace"},
@@ -153,7 +155,7 @@ class StudyChange(Received):
     goal: Lines = ""
     note: Lines = ""
     conclusion: Lines = ""
-    round: RoundReference | Name | None = None
+    round: RoundReference = None
     state: State = "running"
     budget: int = Field(default=1, ge=1, le=TRIALS_MOST)
     parallel: int = Field(default=1, ge=1, le=PARALLEL_MOST)
