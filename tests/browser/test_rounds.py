@@ -79,5 +79,12 @@ def test_a_round_leaves_by_the_form_and_hostile_names_stay_words(visit: Open, si
     page.get_by_label("Round").select_option(label="none")
     page.get_by_role("button", name="Create the study").click()
     page.wait_for_url(re.compile(r"/studies/\d+$"))
-    assert studies.get(site.engine, study_id=int(page.url.rpartition("/")[2])).round_id is None
+    alone = int(page.url.rpartition("/")[2])
+    assert studies.get(site.engine, study_id=alone).round_id is None
+    page = window.open(f"/rounds/{made.id}")
+    page.get_by_text("Add a study", exact=True).click()
+    page.get_by_label("Study without a round").select_option(value=str(alone))
+    page.get_by_role("button", name="Add", exact=True).click()
+    expect(page.locator("#studies tbody tr")).to_have_count(2)
+    assert studies.get(site.engine, study_id=alone).round_id == made.id
     assert page.evaluate("window.owned") is None

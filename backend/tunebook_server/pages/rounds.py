@@ -16,6 +16,7 @@ router = APIRouter(route_class=PageRoute)
 
 ROWS = 50
 COMPARED_MOST = 8
+ADDED_MOST = 50
 Id = Annotated[int, Path(ge=1, lt=2**63)]
 Cursor = Annotated[str | None, Query(max_length=2_000)]
 
@@ -27,6 +28,7 @@ def one(request: Request, round_id: Id, engine: Database, _: Person, cursor: Cur
     commands = templates.page(engine, project_id=found.project_id, limit=1_000).items
     grounds = conclusions.of_round(engine, round_id=round_id)
     compared = [study.id for study in grounds.studies][-COMPARED_MOST:]
+    loose = studies.page(engine, project_id=found.project_id, without_round=True, limit=ADDED_MOST)
     return render(
         request,
         "round.html",
@@ -38,6 +40,7 @@ def one(request: Request, round_id: Id, engine: Database, _: Person, cursor: Cur
         complete=grounds.count == len(grounds.studies),
         considered=conclusions.STUDIES_MOST,
         compared=compared if len(compared) > 1 else [],
+        loose=loose.items,
     )
 
 
@@ -56,6 +59,16 @@ def edit(round_id: Id, engine: Database, principal: Person, fields: Fields) -> R
     service.edit(
         engine, round_id=round_id, edition=fields.get("edition"), changes=changes, actor=principal.actor
     )
+    return RedirectResponse(f"/rounds/{round_id}", 303)
+
+
+@router.post("/rounds/{round_id}/studies")
+def add(round_id: Id, engine: Database, principal: Person, fields: Fields) -> Response:
+    """Takes a study of the project into the round."""
+    principal.require("study:write")
+    named = fields.get("study", "")
+    study_id = int(named) if named.isascii() and named.isdecimal() and len(named) <= 18 else 0
+    studies.edit(engine, study_id=study_id, changes={"round": round_id}, actor=principal.actor)
     return RedirectResponse(f"/rounds/{round_id}", 303)
 
 
