@@ -32,6 +32,7 @@ from tunebook.trial import Trial
 
 if TYPE_CHECKING:
     from tunebook.client import AskedTrial, Client, Study
+    from tunebook.rounds import Round
 
 __all__ = [
     "INFEASIBLE_EXIT_CODE",
@@ -48,6 +49,7 @@ __all__ = [
     "NoCredentials",
     "NotFound",
     "NotLaunched",
+    "Round",
     "Study",
     "Trial",
     "TunebookError",
@@ -64,4 +66,8 @@ def __getattr__(name: str) -> object:
         from tunebook import client
 
         return getattr(client, name)
+    if name == "Round":
+        from tunebook.rounds import Round
+
+        return Round
     raise AttributeError(f"module 'tunebook' has no attribute {name!r}")

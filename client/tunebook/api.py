@@ -84,11 +84,35 @@ class Api:
         except ValueError:
             raise Busy(502, "not_tunebook", f"{self.url} answered something that is not JSON.") from None
 
-    def stream(self, path: str, params: Mapping[str, object] | None = None) -> Iterator[bytes]:
-        """The body of a long answer, piece by piece as it comes."""
+    def pages(self, path: str) -> Iterator[dict[str, Any]]:
+        """The items of a list, asked for page by page."""
+        cursor = None
+        while True:
+            page = self.get(path, params={"limit": 200, "cursor": cursor})
+            yield from page["items"]
+            cursor = page["next"]
+            if cursor is None:
+                return
+
+    def stream(
+        self,
+        path: str,
+        params: Mapping[str, object] | None = None,
+        *,
+        prefix: str = PREFIX,
+        timeout_seconds: float | None = None,
+    ) -> Iterator[bytes]:
+        """The body of a long answer, piece by piece as it comes; without `prefix`, of a page."""
         import httpx
 
-        request = self._request("GET", path, params=params, headers={"Accept": "*/*"})
+        request = self._request(
+            "GET",
+            path,
+            params=params,
+            prefix=prefix,
+            headers={"Accept": "*/*"},
+            timeout_seconds=timeout_seconds,
+        )
         try:
             response = self._open().send(request, stream=True)
             with contextlib.closing(response):
@@ -103,6 +127,7 @@ class Api:
         method: str,
         path: str,
         *,
+        prefix: str = PREFIX,
         json: object = None,
         params: Mapping[str, object] | None = None,
         headers: Mapping[str, str] | None = None,
@@ -117,7 +142,7 @@ class Api:
             sent["Content-Type"] = "application/json"
         return self._open().build_request(
             method,
-            self.url + PREFIX + path,
+            self.url + prefix + path,
             content=body,
             params={k: str(v) for k, v in (params or {}).items() if v is not None} or None,
             headers={**sent, **(headers or {})},

@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import Any, Literal, Self
 from urllib.parse import quote
 
-from tunebook import design, trial_table
+from tunebook import design, rounds, trial_table
 from tunebook.api import Api, patiently
 from tunebook.credentials import find
 from tunebook.errors import Conflict, NotFound, TunebookError
@@ -29,6 +29,7 @@ from tunebook.figure import Figure
 from tunebook.findings import Findings
 from tunebook.leftovers import Leftovers, keep, spool_root
 from tunebook.reporting import FLUSH_SECONDS, Courier, Sender
+from tunebook.rounds import Round
 from tunebook.spool import SpoolHeld, SpoolReader, SpoolWriter
 from tunebook.trial import Trial, checked_reason
 from tunebook.trial_table import Frame, State
@@ -242,6 +243,17 @@ class Client:
         ids = {name: ",".join(map(str, chosen)) for name, chosen in named.items() if chosen}
         path = f"/figures/{quote(kind, safe='')}"
         return Figure(self.api.get(path, params={**options, **ids, "theme": theme}), path)
+
+    def round(self, reference: int | str) -> Round:
+        """By id, or by a name that only one round has. Raises NotFound, or Conflict for several."""
+        return rounds.find(self.api, reference)
+
+    def create_round(self, project: str, name: str, *, goal: str = "") -> Round:
+        """A new round of a project, which is made where it is new; a study joins by `round` in its document.
+
+        Raises Conflict when the project has a round of this name.
+        """
+        return rounds.create(self.api, project, name, goal=goal)
 
     def hold(self, claim: Mapping[str, Any]) -> AskedTrial:
         """Starts to spool, send and beat for a claimed trial."""

@@ -61,11 +61,11 @@ def check(api: Api, plan: Plan) -> list[Mapping[str, str]]:
 
 def create(api: Api, plan: Plan) -> dict[str, Any]:
     """Creates the study, with its project and job template where they are new; the API's study."""
-    project = _project(api, plan.project)
+    project_id = project(api, plan.project)["id"]
     if plan.template is not None:
-        api.post(f"/projects/{project['id']}/job-templates", plan.template)
+        api.post(f"/projects/{project_id}/job-templates", plan.template)
     key = {"Idempotency-Key": uuid.uuid4().hex}
-    study: dict[str, Any] = api.post(f"/projects/{project['id']}/studies", plan.design, headers=key)
+    study: dict[str, Any] = api.post(f"/projects/{project_id}/studies", plan.design, headers=key)
     return study
 
 
@@ -92,18 +92,13 @@ def _template(job: object, beside: Path) -> dict[str, Any] | None:
     return {"name": name, "argv": command, "folder": str(folder), "environment": environment}
 
 
-def _project(api: Api, name: str) -> dict[str, Any]:
-    cursor = None
-    while True:
-        page = api.get("/projects", params={"limit": 200, "cursor": cursor})
-        for project in page["items"]:
-            if project["name"] == name:
-                found: dict[str, Any] = project
-                return found
-        cursor = page["next"]
-        if cursor is None:
-            created: dict[str, Any] = api.post("/projects", {"name": name})
-            return created
+def project(api: Api, name: str) -> dict[str, Any]:
+    """The project of this name, made where there is none."""
+    for found in api.pages("/projects"):
+        if found["name"] == name:
+            return found
+    created: dict[str, Any] = api.post("/projects", {"name": name})
+    return created
 
 
 def _plain(value: Any) -> Any:

@@ -49,6 +49,7 @@ def fill(template: str, world: World) -> str:
         "{project_id}": world.project,
         "{template_id}": world.template,
         "{worker_id}": world.worker,
+        "{round_id}": world.round,
         "{token_id}": 1,
         "{kind}": "history",
         "{path:path}": "nothing.css",

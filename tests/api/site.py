@@ -123,6 +123,7 @@ class World:
     study: int
     trial: int
     worker: int
+    round: int
 
 
 def populate(site: Site) -> World:
@@ -146,7 +147,8 @@ def populate(site: Site) -> World:
     trial = claim["trial"]["id"]
     report = {"epoch": 1, "sequence": 0, "series": {"valid/error": {"step": [1, 2], "value": [0.5, 0.25]}}}
     ok(site.post(f"/api/v1/trials/{trial}:report", report, by="trial"))
-    return World(project, template, launched, queued, study, trial, worker)
+    round_id = created(site.post(f"/api/v1/projects/{project}/rounds", {"name": "optimizer"}))["id"]
+    return World(project, template, launched, queued, study, trial, worker, round_id)
 
 
 def ok(response: httpx.Response) -> Any:

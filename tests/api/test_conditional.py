@@ -6,6 +6,8 @@ from tests.api.site import HOST, Site, World, ok, problem
 
 
 def test_what_has_not_changed_is_not_sent_again(site: Site, world: World) -> None:
+    tag = site.get(f"/api/v1/rounds/{world.round}").headers["etag"]
+    assert site.get(f"/api/v1/rounds/{world.round}", headers={"If-None-Match": tag}).status_code == 304
     for path in (f"/api/v1/studies/{world.study}", f"/api/v1/trials/{world.trial}"):
         tag = site.get(path).headers["etag"]
         for known in (tag, f"W/{tag}", f'"x", {tag}', "*"):
@@ -32,21 +34,22 @@ def test_a_figure_keeps_its_tag_while_nothing_in_it_changes(site: Site, world: W
 
 
 def test_an_edit_of_what_was_not_seen_is_refused(site: Site, world: World) -> None:
-    for path in (
-        f"/api/v1/studies/{world.study}",
-        f"/api/v1/trials/{world.trial}",
-        f"/api/v1/projects/{world.project}",
+    for path, field in (
+        (f"/api/v1/studies/{world.study}", "note"),
+        (f"/api/v1/trials/{world.trial}", "note"),
+        (f"/api/v1/projects/{world.project}", "note"),
+        (f"/api/v1/rounds/{world.round}", "conclusion"),
     ):
         seen = {"If-Match": site.get(path).headers["etag"]}
-        first = site.patch(path, {"note": "ada was here"}, headers=seen)
+        first = site.patch(path, {field: "ada was here"}, headers=seen)
         ok(first)
-        problem(site.patch(path, {"note": "bob was here"}, headers=seen), 412, "stale")
-        assert ok(site.get(path))["note"] == "ada was here"
-        ok(site.patch(path, {"note": "bob too"}, headers={"If-Match": first.headers["etag"]}))
-        ok(site.patch(path, {"note": "whatever"}, headers={"If-Match": "*"}))
-        ok(site.patch(path, {"note": "without"}))
+        problem(site.patch(path, {field: "bob was here"}, headers=seen), 412, "stale")
+        assert ok(site.get(path))[field] == "ada was here"
+        ok(site.patch(path, {field: "bob too"}, headers={"If-Match": first.headers["etag"]}))
+        ok(site.patch(path, {field: "whatever"}, headers={"If-Match": "*"}))
+        ok(site.patch(path, {field: "without"}))
         for odd in ("17", '"', "é"):
-            answer = site.patch(path, {"note": "odd"}, headers={b"If-Match": odd.encode("latin-1")})
+            answer = site.patch(path, {field: "odd"}, headers={b"If-Match": odd.encode("latin-1")})
             assert answer.status_code in (412, 422), answer.text
             problem(answer)
 

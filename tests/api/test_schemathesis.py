@@ -96,6 +96,7 @@ def cases(operation: Any, world: World) -> st.SearchStrategy[Case[Any]]:
         "project_id": world.project,
         "template_id": world.template,
         "worker_id": world.worker,
+        "round_id": world.round,
     }
     named = {name: value for name, value in places.items() if "{" + name + "}" in operation.path}
     existing = operation.as_strategy(path_parameters=named) if named else operation.as_strategy()

@@ -10,8 +10,8 @@ from playwright.sync_api import Browser, BrowserContext
 from tests.browser.window import Site, Visit, log_in, serving, watch
 from tests.scale import build
 from tunebook_server.embedded.postgres import Postgres
-from tunebook_server.services import access
-from tunebook_server.storage.engine import connect
+from tunebook_server.services import access, rounds, studies
+from tunebook_server.storage.engine import Engine, connect
 
 
 @pytest.fixture(scope="session")
@@ -20,12 +20,21 @@ def site(postgres: Postgres) -> Iterator[Site]:
         connection.execute(b"CREATE DATABASE browser TEMPLATE template")
     engine = connect(postgres.url("browser"))
     access.ensure_owner(engine)
-    studies = {
+    study_ids = {
         trials: build(engine, trials=trials, running=2 * (trials == 48)) for trials in (0, 1, 48, 10_000)
     }
     with serving(engine) as url:
-        yield Site(url, engine, studies)
+        yield Site(url, engine, study_ids, made_round(engine, study_ids))
     engine.dispose()
+
+
+def made_round(engine: Engine, study_ids: dict[int, int]) -> int:
+    """A round of the three small studies."""
+    name, goal = "optimizer", "Which optimizer trains best, when each is tuned fairly?"
+    made = rounds.create(engine, project_id=1, name=name, goal=goal, actor="user:x")
+    for trials in (0, 1, 48):
+        studies.edit(engine, study_id=study_ids[trials], changes={"round": made.id}, actor="user:x")
+    return made.id
 
 
 @pytest.fixture

@@ -32,6 +32,7 @@ def test_no_page_shuts_anybody_out(site: Site, visit: Callable[..., Visit], widt
         "/projects/1",
         "/projects/1/studies/new?mode=form",
         f"/projects/1/studies/new?mode=toml&from={study_id}",
+        f"/rounds/{site.round}",
         f"/studies/{study_id}",
         f"/studies/{site.studies[0]}",
         f"/studies/{study_id}/plots?selected={row.trial.id},{row.trial.id + 1}",

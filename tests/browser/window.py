@@ -31,6 +31,7 @@ class Site:
     engine: Engine
     studies: dict[int, int]
     """By number of trials the id of the study."""
+    round: int = 0
     cookie: str = ""
 
     def study(self, trials: int) -> str:

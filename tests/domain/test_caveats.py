@@ -1,4 +1,4 @@
-from tunebook_server.domain.caveats import caveats
+from tunebook_server.domain.caveats import caveats, together
 from tunebook_server.domain.search_space import SearchSpace
 
 SPACE = SearchSpace.parse(
@@ -32,3 +32,28 @@ def test_what_was_fixed_what_was_searched_and_what_did_not_pass() -> None:
         ("check", "It crowds."),
         ("check", "Most are."),
     ]
+
+
+def test_a_round_carries_the_caveats_of_its_studies_each_once() -> None:
+    narrower = SearchSpace.parse(
+        [
+            {"name": "optimizer", "type": "categorical", "choices": ["sgd", "adam"]},
+            {"name": "batch_size", "type": "fixed", "value": 128},
+            {"name": "augment", "type": "boolean"},
+        ]
+    )
+    crowds = {"item": "boundary", "verdict": "warn", "sentence": "It crowds."}
+    by_study = {
+        3: caveats(SPACE, [crowds]),
+        5: caveats(narrower, [crowds, crowds, {**crowds, "verdict": "pass", "sentence": "Fine."}]),
+        8: caveats(narrower, []),
+    }
+    assert [(each.sentence, each.studies) for each in together(by_study)] == [
+        ("only for batch_size = 64", (3,)),
+        ("only for batch_size = 128", (5, 8)),
+        ("optimizer among 'sgd', 'adam'", ()),
+        ("optimizer=adam/learning_rate within 0.0001 … 1 (log)", (3,)),
+        ("augment among true, false", ()),
+        ("It crowds.", (3, 5)),
+    ]
+    assert together({}) == []

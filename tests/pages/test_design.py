@@ -24,10 +24,21 @@ def sent(document: dict[str, Any]) -> dict[str, str]:
     return {**fields, "mode": "form"}
 
 
-@pytest.mark.parametrize("parents", [[], [12], [12, 3]])
-@pytest.mark.parametrize("checks", [{}, {"boundary.edge_share": 0.4, "sampling.needed_trials": 20}])
-def test_the_example_survives_both_ways(parents: list[int], checks: dict[str, float]) -> None:
-    meant = StudyDesign.parse({**DOCUMENT, "parents": parents, "checks": checks})
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"parents": [12]},
+        {"parents": [12, 3]},
+        {"checks": {"boundary.edge_share": 0.4, "sampling.needed_trials": 20}},
+        {"round": 7},
+        {"round": "7"},
+        {"round": 'wide, "narrow"'},
+        {"round": " true"},
+    ],
+)
+def test_the_example_survives_both_ways(more: dict[str, object]) -> None:
+    meant = StudyDesign.parse({**DOCUMENT, **more})
     assert StudyDesign.parse(design.from_toml(design.to_toml(meant.document()))) == meant
     assert StudyDesign.parse(design.read(sent(meant.document()))) == meant
 

@@ -15,6 +15,7 @@ PAGES = (
     "/",
     "/projects/{project}",
     "/projects/{project}/studies/new",
+    "/rounds/{round}",
     "/studies/{study}",
     "/studies/{study}/plots",
     "/studies/{study}/trials",
@@ -24,7 +25,7 @@ PAGES = (
 
 
 def paths(world: World) -> list[str]:
-    return [page.format(project=world.project, study=world.study, trial=world.trial) for page in PAGES]
+    return [page.format(**vars(world)) for page in PAGES]
 
 
 def browse(site: Site, path: str, **headers: str) -> httpx.Response:

@@ -37,6 +37,7 @@ Document = Annotated[
     WithJsonSchema({"$ref": "#/components/schemas/StudyDocument"}),
 ]
 ProjectFilter = Annotated[int | None, Query(alias="project", ge=1, le=INT64_MOST)]
+RoundFilter = Annotated[int | None, Query(alias="round", ge=1, le=INT64_MOST)]
 NameFilter = Annotated[Word | None, Query(min_length=1, max_length=200)]
 StateFilter = Literal["running", "paused", "finished"] | None
 
@@ -49,11 +50,20 @@ def page(
     project_id: ProjectFilter = None,
     name: NameFilter = None,
     state: StateFilter = None,
+    round_id: RoundFilter = None,
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Page[Study]:
     """Studies of all projects, the newest first."""
-    return studies.page(engine, project_id=project_id, name=name, state=state, limit=limit, cursor=cursor)
+    return studies.page(
+        engine,
+        project_id=project_id,
+        name=name,
+        state=state,
+        round_id=round_id,
+        limit=limit,
+        cursor=cursor,
+    )
 
 
 @router.get(
@@ -66,11 +76,20 @@ def page_of_project(
     _: Reader,
     name: NameFilter = None,
     state: StateFilter = None,
+    round_id: RoundFilter = None,
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Page[Study]:
     """Studies of a project, the newest first."""
-    return studies.page(engine, project_id=project_id, name=name, state=state, limit=limit, cursor=cursor)
+    return studies.page(
+        engine,
+        project_id=project_id,
+        name=name,
+        state=state,
+        round_id=round_id,
+        limit=limit,
+        cursor=cursor,
+    )
 
 
 @router.post(
@@ -144,7 +163,8 @@ def edit(
     principal: Writer,
     if_match: IfMatch = None,
 ) -> Study:
-    """Change texts, state, budget, parallel or checks; a raised budget or a resumed study starts trials."""
+    """Change texts, round, state, budget, parallel or checks; a raised budget or a resumed study starts
+    trials."""
     edits = body.model_dump(exclude_unset=True)
     if LAUNCHING & edits.keys():
         principal.require("run:launch")

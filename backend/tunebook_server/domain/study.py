@@ -33,6 +33,7 @@ StudyState = Literal["running", "paused", "finished"]
 class Study:
     id: int
     project_id: int
+    round_id: int | None
     name: str
     goal: str
     note: str
@@ -63,8 +64,9 @@ class Study:
     @property
     def edition(self) -> str:
         """Changes with what people write into it. Not with its state: pause and resume are commands."""
+        texts = (self.goal, self.note, self.conclusion)
         checks = json.dumps(self.checks, sort_keys=True)
-        return edition(self.goal, self.note, self.conclusion, self.budget, self.parallel, checks)
+        return edition(*texts, self.budget, self.parallel, checks, self.round_id or 0)
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ class StudyDesign:
     """What a person decides before a study starts. `budget`: trials; `parallel`: trials at the same time;
     `template`: name of the project's job template, None for a study whose trials are asked for by a loop;
     `parents`: ids of the studies that this one follows; `checks`: thresholds of the checklist that it
-    overrides, by name."""
+    overrides, by name; `round`: id or name of a round of the project."""
 
     name: str
     goal: str
@@ -88,6 +90,7 @@ class StudyDesign:
     template: str | None = None
     parents: tuple[int, ...] = ()
     checks: Mapping[str, float] = field(default_factory=dict)
+    round: int | str | None = None
 
     @classmethod
     def parse(cls, document: object) -> "StudyDesign":
@@ -96,19 +99,8 @@ class StudyDesign:
         study = Document(document, field="", faults=faults)
         refuse(faults)
         study.only(
-            *(
-                "project",
-                "name",
-                "goal",
-                "note",
-                "objective",
-                "sampler",
-                "budget",
-                "job",
-                "space",
-                "parents",
-                "checks",
-            )
+            *("project", "round", "name", "goal", "note", "objective", "sampler", "budget", "job", "space"),
+            *("parents", "checks"),
         )
         study.text("project", limit=NAME_LONGEST, default="")
         name = study.text("name", limit=NAME_LONGEST)
@@ -121,6 +113,7 @@ class StudyDesign:
         template = _read_template(study)
         parents = _read_parents(study)
         checks = thresholds.read(study.part("checks"))
+        of_round = _read_round(study)
         refuse(faults)
         assert space is not None
         return cls(
@@ -138,6 +131,7 @@ class StudyDesign:
             template=template,
             parents=parents,
             checks=checks,
+            round=of_round,
         )
 
     def document(self) -> dict[str, object]:
@@ -156,6 +150,7 @@ class StudyDesign:
             **({"job": {"template": self.template}} if self.template else {}),
             **({"parents": list(self.parents)} if self.parents else {}),
             **({"checks": dict(self.checks)} if self.checks else {}),
+            **({"round": self.round} if self.round is not None else {}),
             "space": self.space.document(),
         }
 
@@ -258,3 +253,14 @@ def _read_parents(study: Document) -> tuple[int, ...]:
         else:
             parents.append(parent)
     return tuple(parents)
+
+
+def _read_round(study: Document) -> int | str | None:
+    """A number is an id, a text a name."""
+    value = study.get("round")
+    if value is None or isinstance(value, str):
+        return None if value is None else study.text("round", limit=NAME_LONGEST)
+    found = as_integer(value)
+    if found is None or not 1 <= found <= ID_HIGHEST:
+        study.fault("round", f"is {show(value)}", "Give the number or the name of a round of the project.")
+    return found

@@ -48,6 +48,7 @@ def from_form(fields: Mapping[str, str]) -> dict[str, Any]:
     """Empty fields are left out, so that their defaults hold."""
     template, parents = fields.get("job.template", ""), _values(fields.get("parents", ""))
     checks = _part(fields, "checks.", tuple(BY_NAME))
+    of_round = fields.get("round", "")
     return {
         **_part(fields, "", ("name", "goal", "note")),
         "objective": _part(fields, "objective.", ("metric", "direction", "evaluation")),
@@ -56,6 +57,7 @@ def from_form(fields: Mapping[str, str]) -> dict[str, Any]:
         **({"job": {"template": template}} if template else {}),
         **({"parents": parents} if parents else {}),
         **({"checks": checks} if checks else {}),
+        **({"round": _value(of_round)} if of_round else {}),
         "space": [_parameter(row) for row in rows(fields)],
     }
 
@@ -83,6 +85,8 @@ def to_form(document: Mapping[str, Any]) -> tuple[dict[str, str], list[Row]]:
     parents = document.get("parents")
     if isinstance(parents, list):
         fields["parents"] = ", ".join(_text(parent) for parent in parents)
+    if document.get("round") is not None:
+        fields["round"] = _text(document["round"])
     space = document.get("space")
     return fields, [_row(entry) for entry in space if isinstance(entry, Mapping)] if isinstance(
         space, list

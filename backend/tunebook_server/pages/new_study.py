@@ -18,13 +18,14 @@ from tunebook_server.pages import design
 from tunebook_server.pages.form import Fields
 from tunebook_server.pages.rendering import fragment, render
 from tunebook_server.pages.route import Database, PageRoute, Person
-from tunebook_server.services import figures, follow_ups, lineage, projects, templates
+from tunebook_server.services import figures, follow_ups, lineage, projects, rounds, templates
 from tunebook_server.services import studies as service
 from tunebook_server.storage.engine import Engine
 
 router = APIRouter(route_class=PageRoute)
 
 PREVIEWED = 100
+ROUNDS = 200
 START: Mapping[str, Any] = {
     "name": "learning rate",
     "goal": "Which learning rate trains best?",
@@ -46,6 +47,7 @@ START: Mapping[str, Any] = {
 Id = Annotated[int, Path(ge=1, lt=2**63)]
 CHANGES_LONGEST = 50_000  # characters; longer addresses are cut by proxies
 Changes = Annotated[str | None, Query(max_length=CHANGES_LONGEST)]
+OfRound = Annotated[int | None, Query(alias="round", ge=1, lt=2**63)]
 Source = Annotated[int | None, Query(alias="from", ge=1, lt=2**63)]
 
 
@@ -59,10 +61,13 @@ def new(
     mode: str = "form",
     source: Source = None,
     changes: Changes = None,
+    of_round: OfRound = None,
 ) -> Response:
     """Filled in with an example, with an earlier study (`from`), or with what follows that study (`changes`:
-    a JSON list, several proposals one after another)."""
+    a JSON list, several proposals one after another); for a `round`, where one is given."""
     document = START if source is None else _drafted(engine, project_id, source, changes)
+    if of_round is not None:
+        document = {**document, "round": of_round}
     return _page(request, engine, project_id, mode, document=document)
 
 
@@ -154,8 +159,21 @@ def _page(
         faults=faults,
         thresholds=THRESHOLDS,
         overriding=any(name.startswith("checks.") and value for name, value in fields.items()),
+        round_options=_round_options(engine, project_id, fields),
         template_options=[(name, name) for name in dict.fromkeys(template.name for template in known)],
     )
+
+
+def _round_options(engine: Engine, project_id: int, fields: dict[str, str]) -> list[tuple[str, str]]:
+    """The newest rounds, and the chosen one as it was written where it is none of them. One chosen by name
+    is turned into its id, as a document from elsewhere has it."""
+    found = [row.round for row in rounds.page(engine, project_id=project_id, limit=ROUNDS).items]
+    chosen = fields.get("round", "")
+    by_name = {each.name: str(each.id) for each in found}
+    chosen = fields["round"] = by_name.get(chosen, chosen)
+    options = [(str(each.id), each.name) for each in found]
+    known = not chosen or chosen in by_name.values()
+    return options if known else [(chosen, f"#{chosen}" if chosen.isdecimal() else chosen), *options]
 
 
 def _drafted(engine: Engine, project_id: int, source: int, changes: str | None) -> dict[str, object]:

@@ -1,44 +1,38 @@
 """All projects, and one project with its tracking table."""
 
-import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
-from tunebook_server.domain.project import JobTemplate
-from tunebook_server.domain.study import Study
-from tunebook_server.domain.trial import Trial
+from tunebook_server.domain.round import Round
+from tunebook_server.pages import tracking
 from tunebook_server.pages.form import Fields
 from tunebook_server.pages.rendering import render
-from tunebook_server.pages.reproduction import command, uncommitted
 from tunebook_server.pages.route import Database, PageRoute, Person
-from tunebook_server.services import lineage, studies, templates, trials
+from tunebook_server.pages.tracking import StudyRow
 from tunebook_server.services import projects as service
+from tunebook_server.services import rounds, studies, templates
 
 router = APIRouter(route_class=PageRoute)
 
 ROWS = 50
+ROUNDS = 20
+STUDIES_OF_A_ROUND = 10  # the others stand on its page
 Id = Annotated[int, Path(ge=1, lt=2**63)]
 Cursor = Annotated[str | None, Query(max_length=2_000)]
+OlderRounds = Annotated[str | None, Query(alias="rounds", max_length=2_000)]
 
 
 @dataclass(frozen=True, slots=True)
-class StudyRow:
-    """A line of the tracking table: what was tried, what came out, and how to run the best of it again."""
+class Group:
+    """A round with the lines of its newest studies, of `studies` in all; None for those without a round."""
 
-    study: Study
-    best: Trial | None
-    command: str
-    changes: str
-    follows: Sequence[lineage.Kin]
-
-    @property
-    def ended(self) -> int:
-        states = ("completed", "infeasible", "stopped", "failed")
-        return sum(self.study.counts.get(state, 0) for state in states)
+    round: Round | None
+    rows: Sequence[StudyRow]
+    studies: int
 
 
 @router.get("/")
@@ -60,17 +54,38 @@ def create(engine: Database, principal: Person, fields: Fields) -> Response:
 
 
 @router.get("/projects/{project_id}")
-def project(request: Request, project_id: Id, engine: Database, _: Person, cursor: Cursor = None) -> Response:
+def project(
+    request: Request,
+    project_id: Id,
+    engine: Database,
+    _: Person,
+    *,
+    cursor: Cursor = None,
+    older: OlderRounds = None,
+) -> Response:
     found = service.get(engine, project_id=project_id)
-    page = studies.page(engine, project_id=project_id, limit=ROWS, cursor=cursor)
-    best_ids = [study.best_trial_id for study in page.items if study.best_trial_id is not None]
-    best = trials.many(engine, trial_ids=best_ids)
-    environments = trials.environments(engine, trial_ids=best_ids)
+    made = rounds.page(engine, project_id=project_id, limit=ROUNDS, cursor=older)
+    page = studies.page(engine, project_id=project_id, without_round=True, limit=ROWS, cursor=cursor)
+    newest = studies.of_rounds(
+        engine, round_ids=[row.round.id for row in made.items], each=STUDIES_OF_A_ROUND
+    )
     commands = templates.page(engine, project_id=project_id, limit=1_000).items
-    known = {template.id: template for template in commands}
-    follows = lineage.followed(engine, study_ids=[study.id for study in page.items])
-    rows = [_row(study, best, known, environments, follows[study.id]) for study in page.items]
-    return render(request, "project.html", project=found, rows=rows, next=page.next, templates=commands)
+    shown = [*(study for found in newest.values() for study in found), *page.items]
+    rows = {row.study.id: row for row in tracking.rows(engine, shown, commands)}
+    groups = [
+        Group(row.round, [rows[study.id] for study in newest[row.round.id]], row.studies)
+        for row in made.items
+    ]
+    rest = Group(None, [rows[study.id] for study in page.items], len(page.items))
+    return render(
+        request,
+        "project.html",
+        project=found,
+        groups=[*groups, rest],
+        older_rounds=made.next,
+        next=page.next,
+        templates=commands,
+    )
 
 
 @router.post("/projects/{project_id}")
@@ -80,17 +95,3 @@ def edit(project_id: Id, engine: Database, principal: Person, fields: Fields) ->
     revision = int(fields["revision"]) if fields.get("revision", "").isdecimal() else None
     service.edit(engine, project_id=project_id, revision=revision, changes=changes, actor=principal.actor)
     return RedirectResponse(f"/projects/{project_id}", 303)
-
-
-def _row(
-    study: Study,
-    best: Mapping[int, Trial],
-    known: Mapping[int, JobTemplate],
-    environments: Mapping[int, Mapping[str, object]],
-    follows: Sequence[lineage.Kin],
-) -> StudyRow:
-    found = best.get(study.best_trial_id or 0)
-    template = known.get(study.job_template_id or 0)
-    argv = command(template, found.parameters) if template and found else ()
-    changes = uncommitted(environments.get(found.id, {}) if found else {})
-    return StudyRow(study, found, shlex.join(argv), changes, follows)

@@ -19,7 +19,7 @@ from tunebook_server.pages.form import Fields
 from tunebook_server.pages.rendering import address, render
 from tunebook_server.pages.route import Database, PageRoute, Person
 from tunebook_server.pages.trial_table import Table, best_first, chosen
-from tunebook_server.services import curves, findings, lineage, pace, projects, trials
+from tunebook_server.services import curves, findings, lineage, pace, projects, rounds, trials
 from tunebook_server.services import studies as service
 from tunebook_server.storage.engine import Engine
 
@@ -88,6 +88,7 @@ def study(
         etag=etag,
         study=found,
         project=projects.get(engine, project_id=found.project_id),
+        round=None if found.round_id is None else rounds.get(engine, round_id=found.round_id),
         follows=lineage.followed(engine, study_ids=[found.id])[found.id],
         followers=lineage.followers(engine, study_id=found.id),
         best=best_of(engine, found),

@@ -29,6 +29,18 @@ def get(engine: Engine, *, study_id: int) -> Kept | None:
         return findings.get(connection, study_id)
 
 
+def many(engine: Engine, *, study_ids: Sequence[int]) -> dict[int, Kept]:
+    """By study the last findings; those without are left out."""
+    with transaction(engine) as connection:
+        return findings.many(connection, study_ids)
+
+
+def verdicts(engine: Engine, *, study_ids: Sequence[int]) -> dict[int, dict[str, int]]:
+    """By study how many findings have each verdict; studies without are left out."""
+    with transaction(engine) as connection:
+        return findings.verdicts(connection, study_ids)
+
+
 def due(engine: Engine, *, limit: int) -> list[int]:
     """Studies whose findings are to be refreshed now."""
     with transaction(engine) as connection:

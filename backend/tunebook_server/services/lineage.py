@@ -72,6 +72,7 @@ def design_of(connection: Connection, study: Study) -> StudyDesign:
         template=template,
         parents=study.parents,
         checks=study.checks,
+        round=study.round_id,
     )
 
 

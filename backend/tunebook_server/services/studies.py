@@ -1,6 +1,6 @@
 """Studies: made from a design, edited, followed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,14 +13,14 @@ from tunebook_server.domain.findings import thresholds
 from tunebook_server.domain.lifecycle import Ending, Outcome
 from tunebook_server.domain.paging import Page
 from tunebook_server.domain.study import Study, StudyDesign
-from tunebook_server.domain.study_limits import PARALLEL_MOST, TRIALS_MOST
+from tunebook_server.domain.study_limits import ID_HIGHEST, PARALLEL_MOST, TRIALS_MOST
 from tunebook_server.domain.texts import long_text, name_text, whole_number
 from tunebook_server.domain.trial import Configuration, Trial, TrialState
-from tunebook_server.services import lineage
+from tunebook_server.services import lineage, rounds
 from tunebook_server.storage import audit, projects, studies, templates, trials
 from tunebook_server.storage.engine import Connection, Engine, transaction
 
-EDITABLE = ("goal", "note", "conclusion", "state", "budget", "parallel", "checks")
+EDITABLE = ("goal", "note", "conclusion", "state", "budget", "parallel", "checks", "round")
 STATES = ("running", "paused", "finished")
 CHANGED_MOST = 10_000
 
@@ -35,8 +35,8 @@ class Progress:
 
 
 def create(engine: Engine, *, project_id: int, design: StudyDesign, actor: str) -> Study:
-    """A running study. Raises Invalid when the project has no job template of the design's name, or not all
-    of its parents."""
+    """A running study. Raises Invalid when the project has no job template of the design's name, not its
+    round, or not all of its parents."""
     with transaction(engine) as connection:
         if projects.get(connection, project_id) is None:
             raise NotFound(f"there is no project {project_id}")
@@ -45,6 +45,7 @@ def create(engine: Engine, *, project_id: int, design: StudyDesign, actor: str) 
             project_id=project_id,
             design=design,
             job_template_id=_template_id(connection, project_id, design.template),
+            round_id=rounds.named(connection, project_id, design.round),
             created_by=actor,
         )
         audit.write(connection, actor=actor, action="study.create", target=f"study:{study_id}")
@@ -70,6 +71,8 @@ def page(
     project_id: int | None = None,
     name: str | None = None,
     state: str | None = None,
+    round_id: int | None = None,
+    without_round: bool = False,
     limit: int = 100,
     cursor: str | None = None,
 ) -> Page[Study]:
@@ -82,9 +85,28 @@ def page(
     position = None if cursor is None else int(paging.decode(cursor, int)[0] or 0)
     with transaction(engine) as connection:
         found = studies.before(
-            connection, project_id=project_id, name=name, state=state, study_id=position, limit=limit + 1
+            connection,
+            project_id=project_id,
+            name=name,
+            state=state,
+            round_id=round_id,
+            without_round=without_round,
+            study_id=position,
+            limit=limit + 1,
         )
     return paging.cut(found, limit, lambda last: (last.id,))
+
+
+def count_of_round(engine: Engine, *, round_id: int) -> int:
+    with transaction(engine) as connection:
+        return studies.count_of_round(connection, round_id)
+
+
+def of_rounds(engine: Engine, *, round_ids: Sequence[int], each: int) -> dict[int, list[Study]]:
+    """By round its newest `each` studies, the newest first."""
+    with transaction(engine) as connection:
+        found = studies.of_rounds(connection, round_ids, each)
+    return {round_id: [study for study in found if study.round_id == round_id] for round_id in round_ids}
 
 
 def edit(
@@ -96,7 +118,7 @@ def edit(
     changes: Mapping[str, object],
     actor: str,
 ) -> Study:
-    """Changes texts, state, budget, parallel or checks; raises Stale when the study is no longer at
+    """Changes texts, state, budget, parallel, checks or round; raises Stale when the study is no longer at
     `revision` (which every report of a trial raises), or people have written into it since `edition`.
 
     A study finished by hand lets running trials end and stops the queued ones.
@@ -112,6 +134,8 @@ def edit(
         if not new:
             return study
         _refuse_small_budget(connection, study_id, new)
+        if "round" in new:
+            new["round_id"] = rounds.named(connection, study.project_id, new.pop("round"))
         if new.get("state", study.state) != study.state:
             _change_state(connection, study, str(new.pop("state")))
         if new:
@@ -169,7 +193,17 @@ def _checked(changes: Mapping[str, object]) -> dict[str, Any]:
             new["checks"] = thresholds.parse(value)
         elif field in ("budget", "parallel"):
             whole_number(value, field=field, low=1, high=TRIALS_MOST if field == "budget" else PARALLEL_MOST)
+        elif field == "round":
+            _check_round(value)
     return new
+
+
+def _check_round(value: object) -> None:
+    """An id, a name, or None for out of its round."""
+    if isinstance(value, str):
+        name_text(value, field="round")
+    elif value is not None:
+        whole_number(value, field="round", low=1, high=ID_HIGHEST)
 
 
 def _refuse_small_budget(connection: Connection, study_id: int, changes: Mapping[str, Any]) -> None:

@@ -25,6 +25,29 @@ def get(connection: Connection, study_id: int) -> Kept | None:
     return None if found is None else Kept(*found)
 
 
+def many(connection: Connection, study_ids: Sequence[int]) -> dict[int, Kept]:
+    """By study; those without are left out."""
+    rows = connection.exec_driver_sql(
+        "SELECT study_id, revision, items, computed_at FROM findings WHERE study_id = ANY(%s)",
+        (list(study_ids),),
+    )
+    return {study_id: Kept(*kept) for study_id, *kept in rows}
+
+
+VERDICTS = """
+SELECT f.study_id, item ->> 'verdict', count(*) FROM findings f, json_array_elements(f.items) AS item
+ WHERE f.study_id = ANY(%s) GROUP BY 1, 2
+"""
+
+
+def verdicts(connection: Connection, study_ids: Sequence[int]) -> dict[int, dict[str, int]]:
+    """By study how many findings have each verdict; studies without are left out."""
+    found: dict[int, dict[str, int]] = {}
+    for study_id, verdict, count in connection.exec_driver_sql(VERDICTS, (list(study_ids),)):
+        found.setdefault(study_id, {})[verdict] = count
+    return found
+
+
 def put(
     connection: Connection,
     study_id: int,

@@ -20,8 +20,9 @@ _studies = tables.studies
 _spaces = tables.search_spaces
 _parents = tables.study_parents
 _PLAIN = (
-    *("id", "project_id", "name", "goal", "note", "conclusion", "state", "space_version", "sampler"),
+    *("id", "project_id", "round_id", "name", "goal", "note", "conclusion", "state", "space_version"),
     *(
+        "sampler",
         "sampler_options",
         "checks",
         "seed",
@@ -50,12 +51,14 @@ def add(
     project_id: int,
     design: StudyDesign,
     job_template_id: int | None,
+    round_id: int | None,
     created_by: str,
 ) -> int:
     statement = (
         _studies.insert()
         .values(
             project_id=project_id,
+            round_id=round_id,
             name=design.name,
             goal=design.goal,
             note=design.note,
@@ -145,11 +148,17 @@ def before(
     project_id: int | None,
     name: str | None,
     state: str | None,
+    round_id: int | None = None,
+    without_round: bool = False,
     study_id: int | None,
     limit: int,
 ) -> list[Study]:
     """Up to `limit` studies, the newest first, from before `study_id` on."""
     query = _query()
+    if round_id is not None:
+        query = query.where(_studies.c.round_id == round_id)
+    if without_round:
+        query = query.where(_studies.c.round_id.is_(None))
     if project_id is not None:
         query = query.where(_studies.c.project_id == project_id)
     if name is not None:
@@ -159,6 +168,20 @@ def before(
     if study_id is not None:
         query = query.where(_studies.c.id < study_id)
     return _read(connection, query.order_by(_studies.c.id.desc()).limit(limit))
+
+
+def count_of_round(connection: Connection, round_id: int) -> int:
+    query = select(func.count()).where(_studies.c.round_id == round_id)
+    count: int = connection.execute(query).scalar_one()
+    return count
+
+
+def of_rounds(connection: Connection, round_ids: Sequence[int], each: int) -> list[Study]:
+    """The newest `each` studies of every round, the newest first."""
+    place = func.row_number().over(partition_by=_studies.c.round_id, order_by=_studies.c.id.desc())
+    ranked = select(_studies.c.id, place.label("place")).where(_studies.c.round_id.in_(round_ids)).subquery()
+    newest = select(ranked.c.id).where(ranked.c.place <= each)
+    return _read(connection, _query().where(_studies.c.id.in_(newest)).order_by(_studies.c.id.desc()))
 
 
 def changed_since(connection: Connection, since: datetime, limit: int) -> list[tuple[int, int]]:

@@ -128,11 +128,27 @@ job_templates = Table(
     UniqueConstraint("project_id", "name", "version"),
 )
 
+rounds = Table(
+    "rounds",
+    metadata,
+    _id(),
+    _reference("project_id", "projects"),
+    _text("name"),
+    _text("goal", ""),
+    _text("conclusion", ""),
+    _number("revision", "1", BigInteger),
+    _text("created_by"),
+    _now("created_at"),
+    _now("changed_at"),
+    UniqueConstraint("project_id", "name"),
+    UniqueConstraint("project_id", "id"),
+)
 studies = Table(
     "studies",
     metadata,
     _id(),
     _reference("project_id", "projects"),
+    Column("round_id", BigInteger),
     _text("name"),
     _text("goal", ""),
     _text("note", ""),
@@ -162,7 +178,11 @@ studies = Table(
     _now("created_at"),
     _now("changed_at"),
     _time("finished_at"),
+    ForeignKeyConstraint(
+        ["project_id", "round_id"], ["rounds.project_id", "rounds.id"], name="studies_round"
+    ),
     Index("studies_project", "project_id", "id"),
+    Index("studies_of_round", "round_id", "id", postgresql_where=text("round_id IS NOT NULL")),
     Index("studies_open", "id", postgresql_where=text("state = 'running'")),
 )
 search_spaces = Table(

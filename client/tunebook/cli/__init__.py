@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from tunebook.cli import extensions, login, study, trial
+from tunebook.cli import extensions, login, rounds, study, trial
 from tunebook.cli.terminal import clean
 from tunebook.errors import ApiError, TunebookError
 
@@ -46,6 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     server.add_argument("--url", help="address of the server (else TUNEBOOK_URL, or where you logged in)")
     server.add_argument("--data", help="data folder of a running `tunebook up`")
     study.add_to(commands, server)
+    rounds.add_to(commands, server)
     trial.add_to(commands, server)
     login.add_to(commands)
     for name, (purpose, _) in extensions.COMMANDS.items():

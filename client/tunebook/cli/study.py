@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from tunebook import design
 from tunebook.api import Api
-from tunebook.cli import checking, waiting
+from tunebook.cli import checking, reports, waiting
 from tunebook.cli.terminal import clean, table
 from tunebook.credentials import find
 from tunebook.errors import Conflict, NotFound
@@ -52,6 +52,9 @@ def add_to(commands: Any, server: argparse.ArgumentParser) -> None:
     check.add_argument(
         "--timeout", type=float, default=60.0, metavar="SECONDS", help="exit with 3 when they do not come"
     )
+    report = add("report", _report, "write what a study says: one HTML file, or Markdown with pictures")
+    report.add_argument("study", help="id or name")
+    reports.add_options(report)
     for parser in (verbs.choices["list"], verbs.choices["show"]):
         parser.add_argument("--json", action="store_true", help="the API's own answer")
 
@@ -88,14 +91,7 @@ def _wait(options: argparse.Namespace) -> int:
 
 
 def _list(options: argparse.Namespace) -> int:
-    studies: list[dict[str, Any]] = []
-    cursor, api = None, connect(options)
-    while cursor is not None or not studies:
-        page = api.get("/studies", params={"limit": 200, "cursor": cursor})
-        studies += page["items"]
-        cursor = page["next"]
-        if cursor is None:
-            break
+    studies = list(connect(options).pages("/studies"))
     if options.json:
         print(json.dumps(studies, indent=1))
     else:
@@ -120,11 +116,13 @@ def _export(options: argparse.Namespace) -> int:
             sys.stdout.buffer.write(piece)
         sys.stdout.buffer.flush()
         return 0
-    part = options.output.with_name(f"{options.output.name}.part")
-    with part.open("wb") as file:
-        file.writelines(pieces)
-    part.replace(options.output)
+    reports.keep(options.output, pieces)
     return 0
+
+
+def _report(options: argparse.Namespace) -> int:
+    api = connect(options)
+    return reports.write(api, "studies", find_study(api, options.study)["id"], options)
 
 
 def _check(options: argparse.Namespace) -> int:

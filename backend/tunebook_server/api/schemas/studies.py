@@ -60,6 +60,12 @@ CHECKS: dict[str, Any] = {
     },
     "additionalProperties": False,
 }
+_ROUND: list[dict[str, Any]] = [
+    {"type": "integer", "minimum": 1, "maximum": ID_HIGHEST},
+    {"type": "string", "minLength": 1, "maxLength": NAME_LONGEST},
+]
+RoundReference = Annotated[Any, WithJsonSchema({"anyOf": [*_ROUND, {"type": "null"}]})]
+"""Read by the service: a union of types here would name a fault after one of them."""
 STUDY_DOCUMENT: dict[str, Any] = {
     "title": "StudyDocument",
     "type": "object",
@@ -110,6 +116,10 @@ STUDY_DOCUMENT: dict[str, Any] = {
             "description": "Studies of the same project that this one follows.",
         },
         "checks": CHECKS,
+        "round": {
+            "anyOf": _ROUND,
+            "description": "The round of the same project that it belongs to: an id, or a text for a name.",
+        },
         "space": {"$ref": "#/components/schemas/SearchSpace"},
     },
     "additionalProperties": False,
@@ -130,6 +140,7 @@ class ObjectiveOut(Sent):
 class StudyOut(Sent):
     id: int
     project_id: int
+    round_id: int | None
     name: str
     goal: str
     note: str
@@ -160,11 +171,12 @@ class StudyOut(Sent):
 
 
 class StudyChange(Received):
-    """Only the fields given are changed."""
+    """Only the fields given are changed; `round`: id or name of a round of the project, null for none."""
 
     goal: Lines = ""
     note: Lines = ""
     conclusion: Lines = ""
+    round: RoundReference = None
     state: State = "running"
     budget: int = Field(default=1, ge=1, le=TRIALS_MOST)
     parallel: int = Field(default=1, ge=1, le=PARALLEL_MOST)
