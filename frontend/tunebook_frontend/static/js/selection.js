@@ -1,6 +1,6 @@
 /** The trials that a reader has selected: `selected=3,7` in the page's own address. Swaps and links carry it on. */
 
-export const MOST = 50;
+export const MOST = 20; // as many as the server compares (services/trial_comparisons.py)
 const NAME = "selected";
 const ID = /^[1-9]\d{0,14}$/;
 
