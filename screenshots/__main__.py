@@ -1,18 +1,19 @@
-"""Takes the pictures of the docs from the product itself.
+"""Takes pictures of the product itself, most of them for the docs.
 
     python -m screenshots playbook    # generated studies of the shape of the playbook's figures
     python -m screenshots tutorial    # one real round on the digits, from `tunebook up` to the report
+    python -m screenshots gallery --folder /tmp/gallery    # every page in every look, to look at
 
-Needs the development install and Chromium. Writes to docs/images.
+Needs the development install and Chromium. Writes to docs/images, where no folder is named.
 """
 
 import argparse
 from pathlib import Path
 
-from screenshots import playbook, tutorial
+from screenshots import gallery, playbook, tutorial
 
 IMAGES = Path(__file__).parents[1] / "docs/images"
-TAKE = {"playbook": playbook.take, "tutorial": tutorial.take}
+TAKE = {"playbook": playbook.take, "tutorial": tutorial.take, "gallery": gallery.take}
 
 
 def main() -> None:

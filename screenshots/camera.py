@@ -57,12 +57,18 @@ PLACE = """element => {
 
 @contextmanager
 def camera(folder: Path) -> Iterator[Camera]:
+    folder.mkdir(parents=True, exist_ok=True)
+    with browsing() as browser:
+        yield Camera(browser, folder)
+
+
+@contextmanager
+def browsing() -> Iterator[Browser]:
     if chromium.executable() is None:
         raise SystemExit(f"Chromium is missing: {chromium.HOW_TO_GET_IT}.")
-    folder.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium.executable(), args=list(chromium.FLAGS))
         try:
-            yield Camera(browser, folder)
+            yield browser
         finally:
             browser.close()

@@ -1,37 +1,23 @@
 """The playbook's figures, rebuilt, on the pages of their studies."""
 
-import tempfile
 from pathlib import Path
 
 from playwright.sync_api import Locator
 from sqlalchemy import Engine
 
 from screenshots.camera import Camera, camera
-from tests.browser.window import Site, log_in, serving
+from screenshots.serving import served
+from tests.browser.window import log_in
 from tests.playbook import figures
 from tunebook_server.domain import changes
 from tunebook_server.domain.study import Study
-from tunebook_server.embedded.postgres import Postgres, make_database
-from tunebook_server.services import access, findings
-from tunebook_server.storage.engine import connect
-from tunebook_server.storage.migrate import migrate
+from tunebook_server.services import findings
 
 
 def take(folder: Path) -> None:
-    with tempfile.TemporaryDirectory(prefix="tunebook-shots-") as place:
-        postgres = Postgres(Path(place))
-        postgres.start()
-        try:
-            make_database(postgres)
-            engine = connect(postgres.url())
-            migrate(engine)
-            access.ensure_owner(engine)
-            with serving(engine) as url, camera(folder) as made:
-                log_in(made.page.context, Site(url, engine, {}))
-                _take(made, engine, url)
-            engine.dispose()
-        finally:
-            postgres.stop()
+    with served() as (engine, site), camera(folder) as made:
+        log_in(made.page.context, site)
+        _take(made, engine, site.url)
 
 
 def _take(made: Camera, engine: Engine, url: str) -> None:

@@ -27,7 +27,7 @@ def test_what_was_fixed_what_was_searched_and_what_did_not_pass() -> None:
     assert [(each.kind, each.sentence) for each in caveats(SPACE, findings)] == [
         ("fixed", "only for batch_size = 64"),
         ("searched", "optimizer among 'sgd', 'adam'"),
-        ("searched", "optimizer=adam/learning_rate within 0.0001 … 1 (log)"),
+        ("searched", "learning_rate (optimizer=adam) within 0.0001 … 1 (log)"),
         ("searched", "augment among true, false"),
         ("check", "It crowds."),
         ("check", "Most are."),
@@ -52,7 +52,7 @@ def test_a_round_carries_the_caveats_of_its_studies_each_once() -> None:
         ("only for batch_size = 64", (3,)),
         ("only for batch_size = 128", (5, 8)),
         ("optimizer among 'sgd', 'adam'", ()),
-        ("optimizer=adam/learning_rate within 0.0001 … 1 (log)", (3,)),
+        ("learning_rate (optimizer=adam) within 0.0001 … 1 (log)", (3,)),
         ("augment among true, false", ()),
         ("It crowds.", (3, 5)),
     ]

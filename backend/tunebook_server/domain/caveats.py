@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from tunebook_server.domain.document import show
+from tunebook_server.domain.hyperparameter import in_words
 from tunebook_server.domain.search_space import Boolean, Categorical, Fixed, SearchSpace
 
 Kind = Literal["fixed", "searched", "check"]
@@ -31,16 +32,17 @@ def caveats(space: SearchSpace, findings: Sequence[Mapping[str, Any]]) -> list[C
     fixed, searched = [], []
     for node in space.nodes:
         parameter = node.parameter
+        name = in_words(parameter)
         if isinstance(parameter, Fixed):
-            fixed.append(Caveat("fixed", node.key, f"only for {node.key} = {show(parameter.value)}"))
+            fixed.append(Caveat("fixed", node.key, f"only for {name} = {show(parameter.value)}"))
         elif isinstance(parameter, Categorical | Boolean):
             choices = (True, False) if isinstance(parameter, Boolean) else parameter.choices
             among = ", ".join(show(choice) for choice in choices)
-            searched.append(Caveat("searched", node.key, f"{node.key} among {among}"))
+            searched.append(Caveat("searched", node.key, f"{name} among {among}"))
         else:
             scale = " (log)" if parameter.scale == "log" else ""
             among = f"{parameter.low:.6g} … {parameter.high:.6g}{scale}"
-            searched.append(Caveat("searched", node.key, f"{node.key} within {among}"))
+            searched.append(Caveat("searched", node.key, f"{name} within {among}"))
     open_ = [each for each in findings if each["verdict"] in ("warn", "fail")]
     checks = [Caveat("check", each["item"], each["sentence"]) for each in open_]
     return [*fixed, *searched, *checks]

@@ -9,7 +9,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from tunebook_server.domain.document import NUMBER_LIMIT, as_integer, is_number, refuse, show, value_problem
+from tunebook_server.domain.document import (
+    NUMBER_LIMIT,
+    as_integer,
+    is_number,
+    refuse,
+    show,
+    value_problem,
+    value_text,
+)
 from tunebook_server.domain.errors import Fault, Invalid
 from tunebook_server.domain.hyperparameter_rules import (
     CHOICES_MOST,
@@ -24,6 +32,9 @@ from tunebook_server.domain.hyperparameter_rules import (
     scale_faults,
 )
 from tunebook_server.domain.trial import Value
+
+CONDITIONS_SHOWN = 3  # values
+CONDITION_LONGEST = 40  # characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,3 +287,13 @@ def _document(parameter: Hyperparameter, **fields: object) -> dict[str, object]:
 
 def _outside(name: str, value: object, remedy: str) -> Invalid:
     return Invalid(f"{name} is {show(value)}", field=name, remedy=remedy)
+
+
+def in_words(parameter: Hyperparameter) -> str:
+    """`learning_rate (optimizer=adam)`: with its condition, for the same name under another one is another
+    hyperparameter."""
+    if parameter.when is None:
+        return parameter.name
+    values = " or ".join(map(value_text, parameter.when.values[:CONDITIONS_SHOWN]))
+    shown = values if len(values) <= CONDITION_LONGEST else f"{values[: CONDITION_LONGEST - 1]}…"
+    return f"{parameter.name} ({parameter.when.parent.rpartition('/')[2]}={shown})"

@@ -129,8 +129,10 @@ def groups(marks: Marks) -> tuple[tuple[str, str, Points], ...]:
 
 
 def axes(marks: Marks, objective: Objective) -> dict[str, Any]:
-    """The objective axis, and above it the strip of the infeasible when there are any."""
+    """The objective axis, and above it the strip of the infeasible when there are any; where nothing else
+    is, Plotly draws no objective axis, and the strip's takes its place."""
     strip = len(marks.infeasible) > 0
+    alone = strip and marks.objective_limits is None
     main = theme.axis(
         labels.objective_title(objective, log=marks.log),
         type="log" if marks.log else "linear",
@@ -140,12 +142,20 @@ def axes(marks: Marks, objective: Objective) -> dict[str, Any]:
         main["range"] = list(marks.objective_limits)
     if not strip:
         return {"yaxis": main}
-    edge = {"domain": [1 - STRIP, 1], "range": [-1, 1], "fixedrange": True, "anchor": "x", "visible": False}
+    edge = {
+        "domain": [0 if alone else 1 - STRIP, 1],
+        "range": [1 - 2 / STRIP if alone else -1, 1],
+        "fixedrange": True,
+        "anchor": "x",
+        "visible": False,
+    }
     return {"yaxis": main, "yaxis2": edge}
 
 
 def notes(marks: Marks) -> tuple[str, ...]:
     sentences = []
+    if len(marks.infeasible) and marks.objective_limits is None:
+        sentences.append("No trial has a feasible result yet: all that ended are infeasible.")
     if marks.shown < marks.trials:
         sentences.append(
             f"{marks.shown:,} of {marks.trials:,} trials shown: the best, infeasible ones, "
@@ -197,8 +207,11 @@ def wanted(layout: dict[str, Any], have: int, need: int, noun: str = "finished t
         "showarrow": False,
         "font": {"color": theme.color("muted"), "size": 13},
     }
-    bare = {**layout["yaxis"], "showticklabels": False, "showgrid": False, "ticks": ""}
-    return Figure([], {**layout, "yaxis": bare, "annotations": [note]})
+    bare = {"showticklabels": False, "showgrid": False, "ticks": ""}
+    sides = {"yaxis": {**layout["yaxis"], **bare}}
+    if "range" not in layout["xaxis"]:  # Plotly's own means nothing
+        sides["xaxis"] = {**layout["xaxis"], **bare}
+    return Figure([], {**layout, **sides, "annotations": [note]})
 
 
 def _trace(role: str, points: Points, *, crowded: bool) -> dict[str, Any]:

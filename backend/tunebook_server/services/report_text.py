@@ -81,13 +81,13 @@ def _conclusion(text: str, caveats: Sequence[Caveat], level: str) -> Iterator[st
     yield f"{level} Conclusion"
     yield paragraphs(text) if text.strip() else "None was written."
     if caveats:
-        yield "It holds"
+        yield "It holds:"
         yield bullets([_caveat(caveat) for caveat in caveats])
 
 
 def _caveat(caveat: Caveat) -> str:
     of = f" (study {', '.join(map(str, caveat.studies))})" if caveat.studies else ""
-    return f"{'although: ' if caveat.kind == 'check' else ''}{inline(caveat.sentence)}{of}"
+    return f"{'but: ' if caveat.kind == 'check' else ''}{inline(caveat.sentence)}{of}"
 
 
 def _findings(chapter: Chapter) -> str:

@@ -12,6 +12,7 @@ from tunebook_server.domain.findings.separation import Separation, separation
 from tunebook_server.domain.findings.statistics import wilson
 from tunebook_server.domain.findings.threshold import Threshold
 from tunebook_server.domain.findings.values import among
+from tunebook_server.domain.hyperparameter import in_words
 from tunebook_server.domain.search_space import Float, Integer
 from tunebook_server.domain.trial_columns import choices
 
@@ -41,7 +42,6 @@ SEPARATED_CONTRAST = Threshold(
 )
 OUTCOME_TRIALS = 5  # of the rarer outcome: among fewer no cut is beyond chance
 CUT_SHARE = 0.5  # infeasible beyond the cut; where most can run, cutting loses more than it saves
-CONDITIONS_SHOWN = 3  # values
 TOP_TRIALS = 3  # that no cut may throw away
 
 
@@ -110,9 +110,9 @@ def _unexplained(results: Results, found: Separation | None, infeasible: int, fe
 
 def _where(found: Separation) -> str:
     if found.threshold is None:
-        place = f"with {_name(found)} = {_shown(found)}"
+        place = f"with {in_words(found.parameter)} = {_shown(found)}"
     else:
-        place = f"with {_name(found)} {'above' if found.high else 'below'} {found.threshold:.4g}"
+        place = f"with {in_words(found.parameter)} {'above' if found.high else 'below'} {found.threshold:.4g}"
     return f"chiefly {place}: {found.share:.0%} there, {found.other_share:.0%} elsewhere"
 
 
@@ -165,21 +165,12 @@ def _cut_range(parameter: Float | Integer, key: str, threshold: float, *, high: 
 
 
 def _title(found: Separation, change: Change) -> str:
-    name = _name(found)
+    name = in_words(found.parameter)
     if isinstance(change, Range):
         return f"Cut {name} to {change.low:.4g} … {change.high:.4g}"
     if isinstance(change, Fix):
         return f"Hold {name} at {str(change.value)[:40]}"
     return f"Search {name} without {_shown(found)}"
-
-
-def _name(found: Separation) -> str:
-    """With its condition: the same name under another value is another hyperparameter."""
-    when = found.parameter.when
-    if when is None:
-        return found.parameter.name
-    values = " or ".join(map(value_text, when.values[:CONDITIONS_SHOWN]))
-    return f"{found.parameter.name} ({when.parent.rpartition('/')[2]}={_clipped(values)})"
 
 
 def _shown(found: Separation) -> str:
