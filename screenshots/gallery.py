@@ -19,6 +19,7 @@ from tests.browser.window import log_in
 from tests.playbook.trainings import Training, carry_out, diverging, learning
 from tests.scale import ACTOR, build
 from tunebook_server.domain.trial import Configuration
+from tunebook_server.pages.catalogue import entries
 from tunebook_server.services import findings, rounds, studies, trials
 
 Scheme = Literal["light", "dark"]
@@ -94,8 +95,11 @@ def _make(engine: Engine) -> Made:
 def _pages(engine: Engine, made: Made) -> Iterator[tuple[str, str]]:
     for name, study_id in made.studies.items():
         yield f"study-{name}", f"/studies/{study_id}"
-        yield f"plots-{name}", f"/studies/{study_id}/plots"
         yield f"trials-{name}", f"/studies/{study_id}/trials"
+    for name in ("48", "10000", "infeasible", "one-value", "hostile"):
+        study = studies.get(engine, study_id=made.studies[name])
+        for entry in entries(study):
+            yield f"figure-{entry.kind}-{name}", f"/studies/{study.id}/plots?kind={entry.kind}"
     for name in ("48", "infeasible", "hostile"):
         rows = trials.page(engine, study_id=made.studies[name], sort="objective", limit=3).items
         yield f"trial-{name}", f"/trials/{rows[0].trial.id}"

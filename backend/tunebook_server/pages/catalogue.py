@@ -64,6 +64,18 @@ def across(study: Study) -> Sequence[Option]:
     return sorted(numeric(study), key=is_owned)
 
 
+def upwards(study: Study) -> Sequence[Option]:
+    """Numeric ones: the first has trials in common with the first of `numeric`, where any has."""
+    first, *others = numeric(study) or [("", "")]
+    conditions = key_words(first[0])[1]
+
+    def is_apart(option: Option) -> bool:
+        pairs = zip(conditions, key_words(option[0])[1], strict=False)
+        return any(one != other for one, other in pairs)
+
+    return [*sorted(others, key=is_apart), *([first] if first[0] else [])]
+
+
 def optional(study: Study) -> Sequence[Option]:
     return [("", "nothing"), *scientific(study)]
 
@@ -124,7 +136,7 @@ CATALOGUE: Sequence[Entry] = (
         "contour",
         "Contour of two hyperparameters",
         "Is the good region tilted? Then the two must be tuned together.",
-        (Choice("x", "Across", numeric), Choice("y", "Upwards", numeric, default=1)),
+        (Choice("x", "Across", numeric), Choice("y", "Upwards", upwards)),
     ),
     Entry(
         "interaction",
