@@ -63,7 +63,7 @@ def draw(plot: BestStepsPlot) -> Figure:
         showlegend=False,
     )
     if plot.trials < NEEDED_TRIALS:
-        return marks.wanted(layout, plot.trials, NEEDED_TRIALS)
+        return marks.wanted(layout, plot.trials, NEEDED_TRIALS, "feasible trial")
     layout["shapes"] = [_region(0, EARLY_SHARE), _region(1 - LATE_SHARE, 1)]
     layout["annotations"] = [
         _share(0, "left", f"first {EARLY_SHARE:.0%}: {plot.early:.0%} of trials"),

@@ -97,7 +97,7 @@ def draw(plot: DistributionPlot) -> Figure:
     if plot.limits:
         layout["xaxis"]["range"] = list(plot.limits)
     if plot.trials < NEEDED_TRIALS:
-        return marks.wanted(layout, plot.trials, NEEDED_TRIALS)
+        return marks.wanted(layout, plot.trials, NEEDED_TRIALS, "feasible trial")
     return Figure([_trace(plot, line) for line in plot.lines], layout, _notes(plot))
 
 

@@ -103,7 +103,7 @@ def draw(plot: IsolationPlot) -> Figure:
     if plot.limits:
         layout["yaxis"]["range"] = list(plot.limits)
     if plot.trials < NEEDED_TRIALS:
-        return marks.wanted({**layout, "shapes": []}, plot.trials, NEEDED_TRIALS)
+        return marks.wanted({**layout, "shapes": []}, plot.trials, NEEDED_TRIALS, "feasible trial")
     return Figure([_trace(plot)], layout, _notes(plot))
 
 
