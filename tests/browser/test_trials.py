@@ -119,10 +119,10 @@ def test_examples_are_links_and_the_link_can_be_copied(visit: Open, site: Site) 
 
 
 def test_a_reported_point_reaches_the_filtered_table(visit: Open, site: Site) -> None:
-    page = visit().open(f"{site.study(48)}/trials?filter=objective+%3C+0.0005")
+    page = visit().open(f"{site.study(48)}/trials?filter=objective+%3C+1e-6")
     page.evaluate("window.stayed = true")
     expect(rows(page)).to_have_count(0)
-    report(site, 4e-4)
+    report(site, 4e-7)
     expect(rows(page)).to_have_count(1, timeout=15_000)
     expect(page.locator("#matching")).to_have_text("1 of 48")
     assert page.evaluate("window.stayed")

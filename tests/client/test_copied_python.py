@@ -57,8 +57,10 @@ def test_the_copied_python_of_every_kind_makes_its_figure(
     tmp_path: Path,
 ) -> None:
     study_id = build(database, trials=48, points=10)
-    best = studies.get(database, study_id=study_id).best_trial_id
+    other = build(database, trials=24, points=10)
+    best, second = (studies.get(database, study_id=each).best_trial_id for each in (study_id, other))
     pages = [f"/studies/{study_id}", f"/trials/{best}"]
+    pages += [f"/compare?studies={study_id},{other}", f"/compare?trials={best},{second}"]
     pages += [f"/studies/{study_id}/plots?kind={entry.kind}" for entry in CATALOGUE]
     texts = [browser_session.get(page).raise_for_status().text for page in pages]
     pairs = [

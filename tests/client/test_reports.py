@@ -30,7 +30,7 @@ def study(live: Live) -> tunebook.Study:
     made = client.create_round("reports", HOSTILE, goal="What is best?")
     assert client.round(made.id) == client.round(HOSTILE) == made
     study = client.create(document(HOSTILE, round=made.id))
-    for trial in study.trials():
+    for trial in study.ask_each():
         for step in range(5):
             trial.report(step, {"loss": float(trial.parameters["rate"]) / (step + 1)})
     return study

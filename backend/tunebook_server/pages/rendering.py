@@ -1,6 +1,7 @@
 """Templates, and how values look in them: short, with the full value on hover."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cache
@@ -96,19 +97,26 @@ def address(path: str, **query: str | int | None) -> str:
 
 
 def python(figure: str) -> str:
-    """What makes the figure at this address (absolute, of a study) anew in a notebook."""
+    """What makes the figure at this address (absolute; of a study, or of several) anew in a notebook."""
     parts = urlsplit(figure)
-    _, study, _, kind = parts.path.rsplit("/", 3)
+    *_, owner, _, kind = parts.path.split("/")
+    source = f"client.study({owner})" if owner.isdigit() else "client"
     options = parse_qsl(parts.query, keep_blank_values=True)
-    given = "".join(f", {name}={value!r}" for name, value in options)
+    given = "".join(f", {name}={_python_value(name, value)}" for name, value in options)
     return "\n".join(
         (
             "import tunebook",
             "",
             f'client = tunebook.Client("{parts.scheme}://{parts.netloc}")',
-            f"client.study({study}).figure({unquote(kind)!r}{given})",
+            f"{source}.figure({unquote(kind)!r}{given})",
         )
     )
+
+
+def _python_value(name: str, value: str) -> str:
+    if name in ("studies", "trials") and re.fullmatch(r"\d+(,\d+)*", value):
+        return f"[{value.replace(',', ', ')}]"
+    return repr(value)
 
 
 def changed(query: Mapping[str, str | Sequence[str]], **changes: str | None) -> str:
