@@ -68,9 +68,9 @@ def edit(
             )
         if not new:
             return project
-        if "name" in new and new["name"] != project.name and projects.find(connection, new["name"]):
-            raise _taken(new["name"])
         project = projects.change(connection, project_id, new)
+        if project is None:
+            raise _taken(new["name"])
         detail = {"fields": sorted(new)}
         audit.write(
             connection, actor=actor, action="project.edit", target=f"project:{project_id}", detail=detail

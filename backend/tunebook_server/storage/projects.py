@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 
+from psycopg.errors import UniqueViolation
 from sqlalchemy import Row, func, select
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import IntegrityError
 
 from tunebook_server.domain.project import Project, ProjectSummary
 from tunebook_server.storage import tables
@@ -36,14 +38,21 @@ def find(connection: Connection, name: str) -> Project | None:
     return _project(connection.execute(select(_projects).where(_projects.c.name == name)).one_or_none())
 
 
-def change(connection: Connection, project_id: int, changes: Mapping[str, object]) -> Project:
+def change(connection: Connection, project_id: int, changes: Mapping[str, object]) -> Project | None:
+    """None when the name is taken, also by one whose transaction is still under way."""
     statement = (
         _projects.update()
         .where(_projects.c.id == project_id)
         .values(**changes, revision=_projects.c.revision + 1, changed_at=func.clock_timestamp())
         .returning(_projects)
     )
-    return Project(**connection.execute(statement).one()._mapping)
+    try:
+        with connection.begin_nested():
+            return Project(**connection.execute(statement).one()._mapping)
+    except IntegrityError as error:
+        if isinstance(error.orig, UniqueViolation):
+            return None
+        raise
 
 
 def after(connection: Connection, name: str | None, limit: int) -> list[ProjectSummary]:
