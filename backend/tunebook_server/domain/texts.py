@@ -1,9 +1,9 @@
 """What people and machines send as text: short, and free of what a database or a terminal chokes on."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-from tunebook_server.domain.document import text_problem
+from tunebook_server.domain.document import show, text_problem
 from tunebook_server.domain.errors import Invalid
 
 NAME_LONGEST = 200
@@ -31,6 +31,16 @@ def long_text(value: object, *, field: str, limit: int = TEXT_LONGEST) -> str:
     if problem:
         raise Invalid(f"{field} {problem}", field=field, remedy=f"Give a text of up to {limit} characters.")
     return str(value)
+
+
+def edited_texts(changes: Mapping[str, object], editable: Mapping[str, Callable[..., str]]) -> dict[str, str]:
+    """Changes to texts, each read by what `editable` names for its field; Invalid for another field."""
+    for field in changes:
+        if field not in editable:
+            raise Invalid(
+                f"{show(field)} cannot be changed", field=field, remedy=f"Change {', '.join(editable)}."
+            )
+    return {field: editable[field](value, field=field) for field, value in changes.items()}
 
 
 def short_reason(value: object) -> str:

@@ -60,6 +60,16 @@ class Checklist:
     """Newer results are not in them yet."""
     overrides: Sequence[Override]
 
+    @property
+    def silence(self) -> str:
+        """What it means that nothing is open."""
+        waiting = sum(card.verdict == Verdict.NOT_ENOUGH_DATA for card in self.closed)
+        if waiting == len(self.closed):
+            return "Too little data to say anything yet."
+        if waiting:
+            return "Nothing speaks against what this study shows so far; some items want more data."
+        return "Nothing speaks against what this study shows."
+
 
 def checklist(study: Study, kept: Kept | None) -> Checklist | None:
     if kept is None:

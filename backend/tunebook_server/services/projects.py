@@ -4,14 +4,14 @@ from collections.abc import Mapping
 
 from tunebook_server.domain import paging
 from tunebook_server.domain.document import show
-from tunebook_server.domain.errors import Conflict, Invalid, NotFound, Stale
+from tunebook_server.domain.errors import Conflict, NotFound, Stale
 from tunebook_server.domain.paging import Page
 from tunebook_server.domain.project import Project, ProjectSummary
-from tunebook_server.domain.texts import long_text, name_text
+from tunebook_server.domain.texts import edited_texts, long_text, name_text
 from tunebook_server.storage import audit, projects
 from tunebook_server.storage.engine import Engine, transaction
 
-EDITABLE = ("name", "goal", "note")
+EDITABLE = {"name": name_text, "goal": long_text, "note": long_text}
 
 
 def create(engine: Engine, *, name: str, goal: str = "", note: str = "", actor: str) -> Project:
@@ -57,7 +57,7 @@ def edit(
     engine: Engine, *, project_id: int, revision: int | None, changes: Mapping[str, object], actor: str
 ) -> Project:
     """Changes name, goal or note; raises Stale when the project is no longer at `revision`."""
-    new = _checked(changes)
+    new = edited_texts(changes, EDITABLE)
     with transaction(engine) as connection:
         project = projects.lock(connection, project_id)
         if project is None:
@@ -76,16 +76,6 @@ def edit(
             connection, actor=actor, action="project.edit", target=f"project:{project_id}", detail=detail
         )
     return project
-
-
-def _checked(changes: Mapping[str, object]) -> dict[str, str]:
-    for field in changes:
-        if field not in EDITABLE:
-            raise Invalid(
-                f"{show(field)} cannot be changed", field=field, remedy=f"Change {', '.join(EDITABLE)}."
-            )
-    checks = {"name": name_text, "goal": long_text, "note": long_text}
-    return {field: checks[field](value, field=field) for field, value in changes.items()}
 
 
 def _taken(name: str) -> Conflict:

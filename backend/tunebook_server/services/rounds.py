@@ -8,11 +8,11 @@ from tunebook_server.domain.edition import refuse_stale
 from tunebook_server.domain.errors import Conflict, Invalid, NotFound
 from tunebook_server.domain.paging import Page
 from tunebook_server.domain.round import Round, RoundSummary
-from tunebook_server.domain.texts import long_text, name_text
+from tunebook_server.domain.texts import edited_texts, long_text, name_text
 from tunebook_server.storage import audit, projects, rounds
 from tunebook_server.storage.engine import Connection, Engine, transaction
 
-EDITABLE = ("name", "goal", "conclusion")
+EDITABLE = {"name": name_text, "goal": long_text, "conclusion": long_text}
 
 
 def create(engine: Engine, *, project_id: int, name: str, goal: str = "", actor: str) -> Round:
@@ -64,7 +64,7 @@ def edit(
     engine: Engine, *, round_id: int, edition: str | None = None, changes: Mapping[str, object], actor: str
 ) -> Round:
     """Changes name, goal or conclusion; raises Stale when people have written into it since `edition`."""
-    new = _checked(changes)
+    new = edited_texts(changes, EDITABLE)
     with transaction(engine) as connection:
         found = rounds.lock(connection, round_id)
         if found is None:
@@ -97,16 +97,6 @@ def named(connection: Connection, project_id: int, reference: int | str | None) 
             remedy="Name a round of the same project, make it first, or leave it out.",
         )
     return found.id
-
-
-def _checked(changes: Mapping[str, object]) -> dict[str, str]:
-    for field in changes:
-        if field not in EDITABLE:
-            raise Invalid(
-                f"{show(field)} cannot be changed", field=field, remedy=f"Change {', '.join(EDITABLE)}."
-            )
-    checks = {"name": name_text, "goal": long_text, "conclusion": long_text}
-    return {field: checks[field](value, field=field) for field, value in changes.items()}
 
 
 def _taken(name: str) -> Conflict:

@@ -98,13 +98,14 @@ def _finding(results: Results, found: list[Found], looked_at: int) -> Finding:
 def _sentence(
     results: Results, shown: Found, significant: list[Found], unexplained: list[Found], looked_at: int
 ) -> str:
+    trials = f"{looked_at} trial{'' if looked_at == 1 else 's'}"
     metric, steps = results.objective.metric, f"about {shown.period.steps:.3g} steps"
     if unexplained:
         return (
-            f"{metric} goes up and down every {steps} in {len(unexplained)} of {looked_at} trials: training "
+            f"{metric} goes up and down every {steps} in {len(unexplained)} of {trials}: training "
             "data is not shuffled properly, or test data overlaps it, unless something is scheduled with "
             "that period."
         )
     if significant:
         return f"{metric} goes up and down every {steps}, as the learning rate does."
-    return f"No significant period in {metric} in {looked_at} trials."
+    return f"No significant period in {metric} in {trials}."

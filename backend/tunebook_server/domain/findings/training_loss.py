@@ -127,4 +127,6 @@ def _sentence(slopes: list[Slope], rising: list[Slope], of_best: int, failed: bo
         return f"The training loss rises over the run {counted}: probably a bug in the pipeline."
     if rising:
         return f"The training loss rises {counted}, not in most of them."
+    if len(slopes) == 1:
+        return "The training loss of the one trial with a curve does not rise."
     return f"The training loss rises in none of {len(slopes)} trials with curves."
