@@ -137,10 +137,10 @@ def counts() -> Counts:
     return _publisher.counts if _publisher is not None else _unconfigured
 
 
-def hint(trial_ids: Sequence[int]) -> None:
-    """Tell the workers that these trials may be claimed. Returns at once and never raises."""
+def hint(trial_ids: Sequence[int], queue_name: str = TRIAL_QUEUE) -> None:
+    """Tell workers that listen to this queue that trials may be claimed. Returns at once, never raises."""
     for trial_id in trial_ids:
-        _put(TRIAL_TASK, TRIAL_QUEUE, trial_id)
+        _put(TRIAL_TASK, queue_name, trial_id)
 
 
 def wake(study_id: int) -> None:

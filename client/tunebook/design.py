@@ -12,7 +12,7 @@ from typing import Any
 from tunebook.api import Api
 from tunebook.errors import Invalid
 
-_JOB_KEYS = {"template", "command", "folder", "environment"}
+_JOB_KEYS = {"template", "command", "folder", "environment", "resources", "processes"}
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -88,8 +88,8 @@ def _template(job: object, beside: Path) -> dict[str, Any] | None:
     folder = (beside / str(job.get("folder", "."))).resolve()
     if not folder.is_dir():
         raise _fault("job.folder", f"{folder} is not a folder", "Name a folder, relative to this file.")
-    environment = job.get("environment", [])
-    return {"name": name, "argv": command, "folder": str(folder), "environment": environment}
+    more = {key: job[key] for key in ("environment", "resources", "processes") if key in job}
+    return {"name": name, "argv": command, "folder": str(folder), **more}
 
 
 def project(api: Api, name: str) -> dict[str, Any]:

@@ -100,7 +100,7 @@ def test_the_job_sees_only_what_is_allowed(tmp_path: Path) -> None:
         "TUNEBOOK_BROKER_URL": "canary-broker",
     }
     allowed = ["WANDB_MODE", "TUNEBOOK_WORKER_TOKEN", "NOT_SET"]
-    environment = surroundings(allowed, own, job_file=tmp_path / "job.json", gpu="1")
+    environment = surroundings(allowed, own, job_file=tmp_path / "job.json", gpus=["1"])
     seen = run(words(["python", "-c", SHOW_ENVIRONMENT], {}), tmp_path, environment)
     pairs = dict(entry.split("=", 1) for entry in seen.decode().split("\0") if entry)
     assert pairs == {

@@ -22,7 +22,6 @@ def given(tmp_path: Path) -> dict[str, str]:
 def test_the_defaults(given: dict[str, str], tmp_path: Path) -> None:
     options = read(given)
     assert (options.token, options.slots, options.gpus, options.folder) == ("tbk_wrk_x", 1, (), tmp_path)
-    assert options.gpu(0) is None
 
 
 def test_flags_win_over_variables(given: dict[str, str]) -> None:
@@ -30,10 +29,9 @@ def test_flags_win_over_variables(given: dict[str, str]) -> None:
     assert (options.slots, options.name) == (2, "b")
 
 
-def test_slots_share_the_gpus_that_this_worker_may_use(given: dict[str, str]) -> None:
+def test_there_is_a_slot_for_each_gpu_that_this_worker_may_use(given: dict[str, str]) -> None:
     options = read({**given, "CUDA_VISIBLE_DEVICES": "2,GPU-8f3a"})
-    assert options.slots == 2
-    assert [options.gpu(slot) for slot in range(3)] == ["2", "GPU-8f3a", "2"]
+    assert (options.slots, options.gpus) == (2, ("2", "GPU-8f3a"))
 
 
 @pytest.mark.parametrize(

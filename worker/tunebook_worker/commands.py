@@ -5,7 +5,9 @@ import fcntl
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -76,20 +78,20 @@ def run(chosen: Options) -> int:
     _handle_signals(lambda number, frame: sys.exit(0))  # until there is something to drain
     leftovers.clear(chosen.jobs_folder)
     api = Api(chosen.url, chosen.token)
-    slots = Slots(chosen, api)
-    closing = Closing(slots)
-    registration = Registration(chosen, api, slots, drain=lambda: os.kill(os.getpid(), signal.SIGTERM))
-    registration.register()
     signals.setup_logging.connect(lambda **_: None, weak=False)  # ours stays as it is
-    celery = app.worker(app.make(chosen.broker_url, slots=chosen.slots, take=slots.take), chosen.name)
-    # Celery installs handlers of its own while it starts: ours go over them, and cover the time before.
-    end = _ending(closing)
-    _handle_signals(end)
-    signals.celeryd_after_setup.connect(lambda **_: _handle_signals(end), weak=False)
-    signals.worker_ready.connect(lambda **_: _handle_signals(end), weak=False)
-    closing.start()
-    registration.start()
+    nudge = threading.Event()
+    celery = app.worker(app.make(chosen.broker_url, hinted=nudge.set), chosen.name)
+    hearing = app.Hearing(celery)
+    slots = Slots(chosen, api, nudge=nudge, has_room_again=hearing.resume)
+    closing = Closing(slots)
+    drain = partial(os.kill, os.getpid(), signal.SIGTERM)
+    registration = Registration(chosen, api, slots, drain=drain, hearing=hearing)
+    registration.register()
+    _handle_signals(_ending(closing))
+    for thread in (closing, registration, slots):
+        thread.start()
     celery.start()
+    slots.empty.wait()
     registration.end()
     return int(celery.exitcode or 0)
 

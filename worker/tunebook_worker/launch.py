@@ -41,14 +41,14 @@ def text(value: object) -> str:
 
 
 def surroundings(
-    allowed: Sequence[str], own: Mapping[str, str], *, job_file: Path, gpu: str | None = None
+    allowed: Sequence[str], own: Mapping[str, str], *, job_file: Path, gpus: Sequence[str] | None = None
 ) -> dict[str, str]:
     """The job's whole environment. Variables of Tunebook itself hold credentials and are never passed on."""
     chosen = {
         name: own[name] for name in (*ALWAYS, *allowed) if name in own and not name.startswith("TUNEBOOK_")
     }
-    if gpu is not None:
-        chosen["CUDA_VISIBLE_DEVICES"] = gpu
+    if gpus is not None:
+        chosen["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
     return {**chosen, "TUNEBOOK_JOB": str(job_file)}
 
 

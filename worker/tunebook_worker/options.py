@@ -1,5 +1,6 @@
 """What `tunebook worker` is told: by flags, and by TUNEBOOK_* variables of its environment."""
 
+import os
 import re
 import socket
 from collections.abc import Mapping
@@ -22,6 +23,8 @@ class Options:
     """DATA, absolute: checkpoints, and this worker's own folder."""
     name: str
     gpus: tuple[str, ...]
+    cpus: int
+    labels: Mapping[str, str]
     slots: int
     beat_seconds: float
     grace_seconds: float
@@ -34,9 +37,6 @@ class Options:
     @property
     def jobs_folder(self) -> Path:
         return self.own_folder / "jobs"
-
-    def gpu(self, slot: int) -> str | None:
-        return self.gpus[slot % len(self.gpus)] if self.gpus else None
 
 
 def read(environment: Mapping[str, str], *, slots: int | None = None, name: str | None = None) -> Options:
@@ -55,6 +55,8 @@ def read(environment: Mapping[str, str], *, slots: int | None = None, name: str 
         folder=Path(environment.get("TUNEBOOK_DATA") or ".tunebook").absolute(),
         name=chosen,
         gpus=gpus,
+        cpus=os.cpu_count() or 1,
+        labels={},
         slots=_slots(environment, slots, default=len(gpus) or 1),
         beat_seconds=_seconds(environment, "TUNEBOOK_BEAT_SECONDS", 15.0),
         grace_seconds=_seconds(environment, "TUNEBOOK_GRACE_SECONDS", 20.0),

@@ -34,7 +34,10 @@ class Order:
     claimed_at: float
     """`boot_seconds()` before the claim was sent: the server's lease cannot have begun earlier."""
     grace_seconds: float
-    gpu: str | None = None
+    gpus: list[str] | None = None
+    """The devices that are this trial's alone; None on a host without any."""
+    cpus: int = 0
+    """Cores that were asked for; 0: an undivided share of the host."""
     salvage: str = ""
     """Not empty: an earlier supervisor of this attempt died, so. Deliver what it left; start nothing."""
 
@@ -45,6 +48,11 @@ class Order:
     @property
     def epoch(self) -> int:
         return int(self.claim["epoch"])
+
+    @property
+    def name(self) -> str:
+        """Unlike that of any other attempt."""
+        return f"{self.trial_id}-{self.epoch}"
 
     def line(self) -> bytes:
         return json.dumps(asdict(self)).encode() + b"\n"

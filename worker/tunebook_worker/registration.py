@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from tunebook.api import Api, full_jitter
 from tunebook.errors import ApiError, Conflict, Forbidden, Invalid, NotFound, Unauthenticated, Unreachable
+from tunebook_worker.app import Hearing
 from tunebook_worker.log import note, warn
 from tunebook_worker.options import Options
 from tunebook_worker.slots import Slots
@@ -16,9 +17,18 @@ _FOR_GOOD = (Unauthenticated, Forbidden, Conflict, Invalid)
 
 
 class Registration(threading.Thread):
-    def __init__(self, options: Options, api: Api, slots: Slots, *, drain: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        options: Options,
+        api: Api,
+        slots: Slots,
+        *,
+        drain: Callable[[], None],
+        hearing: Hearing,
+    ) -> None:
         super().__init__(name="registration", daemon=True)
         self._options, self._api, self._slots, self._drain = options, api, slots, drain
+        self._hearing = hearing
         self._ended = threading.Event()
         self.worker_id = 0
 
@@ -28,6 +38,7 @@ class Registration(threading.Thread):
         while True:
             try:
                 self.worker_id = int(self._api.post("/workers:register", self._card())["id"])
+                self._slots.worker_id = self.worker_id
                 note(
                     "registered", worker_id=self.worker_id, name=self._options.name, slots=self._options.slots
                 )
@@ -45,6 +56,7 @@ class Registration(threading.Thread):
                 answer = self._api.post(f"/workers/{self.worker_id}:beat", {"running": self._slots.running()})
                 if answer.get("drain"):
                     self._drain()
+                self._hearing.follow(answer["queues"], has_room=self._slots.has_room)
             except NotFound as error:
                 self._register_again(error)
             except (ApiError, Unreachable) as error:
@@ -70,6 +82,8 @@ class Registration(threading.Thread):
             "name": self._options.name,
             "host": socket.gethostname(),
             "slots": self._options.slots,
-            "labels": {"gpus": ",".join(self._options.gpus)} if self._options.gpus else {},
+            "gpus": len(self._options.gpus),
+            "cpus": self._options.cpus,
+            "labels": dict(self._options.labels),
             "version": importlib.metadata.version("tunebook"),
         }

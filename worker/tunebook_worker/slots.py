@@ -1,74 +1,133 @@
-"""The places for trials on this host: which are taken, by what, and how they are emptied."""
+"""The places for trials: filled while the server has any that fit, emptied when the worker ends."""
 
 import queue
 import socket
 import threading
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 from tunebook.api import Api
-from tunebook.errors import ApiError, Conflict, NotFound, Unreachable
-from tunebook_worker.attempt import Attempt
+from tunebook.errors import ApiError, NotFound, Unreachable
 from tunebook_worker.clock import boot_seconds
+from tunebook_worker.launchers.launcher import EngineDown, JobState, Launcher, Refused
+from tunebook_worker.launchers.local import LocalLauncher
 from tunebook_worker.log import note, warn
 from tunebook_worker.options import Options
 from tunebook_worker.orders import Order, Word
+from tunebook_worker.room import Room, Share
 
 
-class Slots:
-    """Thread-safe. `take` runs one trial to its end in the calling thread."""
+@dataclass(frozen=True, slots=True)
+class Taken:
+    order: Order
+    share: Share
 
-    def __init__(self, options: Options, api: Api) -> None:
+
+class Slots(threading.Thread):
+    """One thread claims, watches and frees. It looks when nudged (a hint, an attempt that ended), and now and
+    then without: hints are a hurry, not a need."""
+
+    def __init__(
+        self, options: Options, api: Api, *, nudge: threading.Event, has_room_again: Callable[[], None]
+    ) -> None:
+        super().__init__(name="slots", daemon=True)
         self._options, self._api = options, api
+        self._nudge, self._has_room_again = nudge, has_room_again
+        self._room = Room(slots=options.slots, gpus=options.gpus, cpus=options.cpus)
+        self._launcher: Launcher = LocalLauncher(changed=nudge.set)
         self._lock = threading.Lock()
-        self._free = list(range(options.slots))
-        self._taken: dict[int, Attempt | None] = {}
-        """By trial id; None while the claim is on its way."""
+        self._taken: dict[str, Taken] = {}
+        """By the launcher's name of the job."""
         self._word: Word | None = None
+        self._key = ""
+        """Of a claim whose answer is not known."""
+        self.empty = threading.Event()
+        """Set when the word was given and nothing runs any more."""
+        self.worker_id = 0
 
-    def take(self, trial_id: int) -> None:
-        """Claims the trial and runs it; a hint for a trial that is taken, ended or unknown does nothing."""
-        slot = self._reserve(trial_id)
-        if slot is None:
-            return
-        try:
-            order = self._claim(trial_id, slot)
-            if order is not None:
-                self._run(order)
-        finally:
-            with self._lock:
-                del self._taken[trial_id]
-                self._free.append(slot)
+    @property
+    def has_room(self) -> bool:
+        return self._room.free_slots > 0
 
     def running(self) -> list[int]:
         with self._lock:
-            return sorted(trial_id for trial_id, attempt in self._taken.items() if attempt is not None)
+            return sorted({taken.order.trial_id for taken in self._taken.values()})
 
     def close(self, word: Word) -> None:
         """No trial is taken any more, and those that run hear the word."""
         with self._lock:
             self._word = word
-            attempts = [attempt for attempt in self._taken.values() if attempt is not None]
-        for attempt in attempts:
-            attempt.say(word)
+            jobs = list(self._taken)
+        for job in jobs:
+            self._launcher.tell(job, word)
+        self._nudge.set()
 
-    def _reserve(self, trial_id: int) -> int | None:
-        with self._lock:
-            if self._word is not None or trial_id in self._taken or not self._free:
-                note("hint dropped", trial_id=trial_id, draining=self._word is not None)
-                return None
-            self._taken[trial_id] = None
-            return self._free.pop(0)
+    def run(self) -> None:
+        while True:
+            self._free_ended()
+            self._fill()
+            with self._lock:
+                if self._word is not None and not self._taken:
+                    self.empty.set()
+                    return
+            self._nudge.wait(min(self._launcher.poll_seconds, self._options.beat_seconds))
+            self._nudge.clear()
 
-    def _claim(self, trial_id: int, slot: int) -> Order | None:
-        claimed_at = boot_seconds()
+    def _free_ended(self) -> None:
         try:
-            claim = self._api.post(f"/trials/{trial_id}:claim", {"host": socket.gethostname()})
-        except (Conflict, NotFound):
-            return None  # hints are repeated on purpose; most find the trial taken
+            states = self._launcher.poll(list(self._taken))
+        except EngineDown as error:
+            warn("the engine does not answer", detail=str(error))
+            return
+        for job in [job for job in self._taken if states.get(job) in (JobState.ENDED, None)]:
+            with self._lock:
+                taken = self._taken.pop(job)
+            self._room.give_back(taken.share)
+
+    def _fill(self) -> None:
+        while self._word is None and self.has_room:
+            claimed_at = boot_seconds()
+            claim = self._claim()
+            if claim is None:
+                self._has_room_again()
+                return
+            self._start(claim, claimed_at)
+
+    def _claim(self) -> dict[str, Any] | None:
+        self._key = self._key or uuid.uuid4().hex
+        free = {"gpus": self._room.free_gpus, "cpus": self._room.free_cpus}
+        body = {"key": self._key, "host": socket.gethostname(), **free}
+        try:
+            claim: dict[str, Any] | None = self._api.post(f"/workers/{self.worker_id}:claim", body)["claim"]
+        except NotFound:
+            return None  # registered again with the next beat
         except (ApiError, Unreachable) as error:
-            warn("claim failed", trial_id=trial_id, detail=str(error))
+            warn("claim failed", detail=str(error))
             return None
-        epoch = int(claim["epoch"])
-        note("claimed", trial_id=trial_id, epoch=epoch, slot=slot)
+        self._key = ""
+        return claim
+
+    def _start(self, claim: dict[str, Any], claimed_at: float) -> None:
+        template = claim["template"] or {}
+        share = self._room.take(template.get("resources", {}))
+        order = self._order(claim, share, claimed_at)
+        note("claimed", trial_id=order.trial_id, epoch=order.epoch, gpus=share.gpus)
+        try:
+            job = self._launcher.submit(order)
+        except (EngineDown, Refused) as error:
+            warn("the trial was not started", trial_id=order.trial_id, epoch=order.epoch, detail=str(error))
+            self._room.give_back(share)
+            return
+        with self._lock:
+            self._taken[job] = Taken(order, share)
+            word = self._word
+        if word is not None:  # it came while the claim was on its way
+            self._launcher.tell(job, word)
+
+    def _order(self, claim: dict[str, Any], share: Share, claimed_at: float) -> Order:
+        trial_id, epoch = int(claim["trial"]["id"]), int(claim["epoch"])
         return Order(
             claim=claim,
             url=self._api.url,
@@ -76,17 +135,9 @@ class Slots:
             checkpoint_folder=str(self._options.folder / "checkpoints" / str(trial_id) / str(epoch)),
             claimed_at=claimed_at,
             grace_seconds=self._options.grace_seconds,
-            gpu=self._options.gpu(slot),
+            gpus=list(share.gpus) if self._options.gpus else None,
+            cpus=share.cpus,
         )
-
-    def _run(self, order: Order) -> None:
-        attempt = Attempt(order)
-        with self._lock:
-            self._taken[order.trial_id] = attempt
-            word = self._word
-        if word is not None:  # it came between the hint and here
-            attempt.say(word)
-        attempt.run()
 
 
 class Closing(threading.Thread):

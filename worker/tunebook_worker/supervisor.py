@@ -97,12 +97,13 @@ class Supervision:
             raise launch.LaunchFailed("The study names no job template, so there is nothing to start.")
         argv = launch.words(template["argv"], self.order.claim["trial"]["parameters"])
         environment = launch.surroundings(
-            template["environment"], os.environ, job_file=self.folder.job_file, gpu=self.order.gpu
+            template["environment"], os.environ, job_file=self.folder.job_file, gpus=self.order.gpus
         )
         job = launch.start(argv, folder=template["folder"], environment=environment)
         self.tree.session = job.pid
         _say(orders.session_line(job.pid))
-        captured = {"cuda_visible_devices": self.order.gpu} if self.order.gpu is not None else {}
+        gpus = self.order.gpus
+        captured = {"cuda_visible_devices": ",".join(gpus)} if gpus is not None else {}
         self.delivery.announce(captured, socket.gethostname())
         return job
 

@@ -20,7 +20,7 @@ from tunebook_server.api.schemas.trials import (
 from tunebook_server.domain.errors import Forbidden
 from tunebook_server.domain.lifecycle import Beat, Claim
 from tunebook_server.domain.paging import Page
-from tunebook_server.domain.trial import Attempt, Trial, TrialState
+from tunebook_server.domain.trial import Attempt, Trial
 from tunebook_server.services import trials
 
 router = APIRouter(prefix="/trials", tags=["attempts"], route_class=Route)
@@ -88,6 +88,4 @@ def page(trial_id: Id, engine: Database, _: Reader) -> Page[Attempt]:
 
 
 def _tell(trial: Trial) -> None:
-    if trial.state is TrialState.QUEUED:
-        broker.hint([trial.id])
     broker.wake(trial.study_id)

@@ -45,6 +45,8 @@ def register(project_id: Id, body: JobTemplateIn, engine: Database, principal: R
         argv=body.argv,
         folder=body.folder,
         environment=body.environment,
+        resources=body.resources,
+        processes=body.processes,
         actor=principal.actor,
     )
 

@@ -65,7 +65,7 @@ def enqueue(
 ) -> Trial:
     """Queue one trial with these parameters, or with the sampler's next ones."""
     trial = trials.enqueue(engine, study_id=study_id, parameters=body.parameters, actor=principal.actor)
-    after.add_task(broker.hint, [trial.id])
+    after.add_task(broker.wake, study_id)
     return trial
 
 
@@ -126,7 +126,7 @@ def cancel(trial_id: Id, _: Nothing, after: BackgroundTasks, engine: Database, p
 def retry(trial_id: Id, _: Nothing, after: BackgroundTasks, engine: Database, principal: Launcher) -> Trial:
     """Give a failed trial one more attempt."""
     trial = trials.retry(engine, trial_id=trial_id, actor=principal.actor)
-    after.add_task(broker.hint, [trial_id])
+    after.add_task(broker.wake, trial.study_id)
     return trial
 
 

@@ -3,21 +3,24 @@
 from fastapi import APIRouter
 
 from tunebook_server.api.access import Database, Reader, WorkerItself
-from tunebook_server.api.route import Route
+from tunebook_server.api.route import Route, answers_secret
 from tunebook_server.api.schemas import Cursor, Id, Limit, Listing
 from tunebook_server.api.schemas.trials import Nothing
 from tunebook_server.api.schemas.workers import (
     OrdersOut,
     WorkerBeatIn,
+    WorkerClaimIn,
+    WorkerClaimOut,
     WorkerIn,
     WorkerOut,
     WorkerRowOut,
 )
 from tunebook_server.domain.access import Principal
 from tunebook_server.domain.errors import Forbidden
+from tunebook_server.domain.lifecycle import Claim
 from tunebook_server.domain.paging import Page
 from tunebook_server.domain.worker import Orders, Worker, WorkerRow
-from tunebook_server.services import access, workers
+from tunebook_server.services import access, claims, workers
 
 router = APIRouter(tags=["workers"], route_class=Route)
 
@@ -42,6 +45,20 @@ def beat(worker_id: Id, body: WorkerBeatIn, engine: Database, principal: WorkerI
     """The worker lives and runs these trials; the answer names those that it should stop."""
     _own(principal, worker_id)
     return workers.beat(engine, worker_id=worker_id, running=body.running)
+
+
+@router.post("/workers/{worker_id}:claim", operation_id="claim_next", response_model=WorkerClaimOut)
+@answers_secret
+def claim(
+    worker_id: Id, body: WorkerClaimIn, engine: Database, principal: WorkerItself
+) -> dict[str, Claim | None]:
+    """The queued trial whose turn it is, of those that fit what is free, with the token to report it."""
+    _own(principal, worker_id)
+    return {
+        "claim": claims.claim_next(
+            engine, worker_id=worker_id, key=body.key, gpus=body.gpus, cpus=body.cpus, host=body.host
+        )
+    }
 
 
 @router.post("/workers/{worker_id}:stopped", operation_id="worker_stopped", response_model=WorkerOut)

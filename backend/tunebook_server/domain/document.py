@@ -128,6 +128,10 @@ class Document:
     def fault(self, key: str, problem: str, remedy: str = "") -> None:
         self._add(self.path(key), f"{self.label}{key} {problem}", remedy)
 
+    def made_fault(self, problem: str, remedy: str = "") -> Fault:
+        """Of the object itself."""
+        return Fault(self.field, f"{self.label}{self.field} {problem}", remedy)
+
     def only(self, *known: str) -> None:
         """Keys that nobody reads are faults: a mistyped key would be dropped in silence."""
         unknown = [key for key in self.content if key not in known]

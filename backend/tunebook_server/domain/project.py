@@ -1,7 +1,9 @@
 """A project holds the studies of one question or model; its job templates say what may be launched."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+
+from tunebook_server.domain.resources import Resources
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +15,10 @@ class Project:
     revision: int
     created_at: datetime
     changed_at: datetime
+    weight: float = 1.0
+    """Of its trials in progress against those of other projects, when workers are short."""
+    parallel: int | None = None
+    """Trials of all its studies that workers run at the same time, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +30,10 @@ class ProjectSummary:
 
 @dataclass(frozen=True, slots=True)
 class JobTemplate:
-    """An argv list, its working folder, and the variables copied from the worker's environment, by name."""
+    """An argv list, its working folder, and the variables copied from the worker's environment, by name.
+
+    `processes`: how many of them one trial starts on its host, as torchrun does; one of them reports.
+    """
 
     id: int
     project_id: int
@@ -35,3 +44,5 @@ class JobTemplate:
     environment: tuple[str, ...]
     created_by: str
     created_at: datetime
+    resources: Resources = field(default_factory=Resources)
+    processes: int = 1

@@ -26,6 +26,8 @@ from tunebook_server.domain.study_limits import (
     TRIALS_MOST,
 )
 
+TEMPLATE_KEYS = ("command", "folder", "environment", "resources", "processes")
+"""Of `job` in a study's file: the client takes them out and registers a job template with them."""
 StudyState = Literal["running", "paused", "finished"]
 
 
@@ -232,7 +234,7 @@ def _read_template(study: Document) -> str | None:
     if "job" not in study:
         return None
     job = study.part("job")
-    commands = [key for key in ("command", "folder", "environment") if key in job]
+    commands = [key for key in TEMPLATE_KEYS if key in job]
     for key in commands:
         remedy = "Leave it out, and name a registered job template (`tunebook study create` registers it)."
         job.fault(key, "belongs to a job template, not to a study", remedy)

@@ -15,7 +15,9 @@ class Worker:
     slots: int
     version: str
     created_at: datetime
-    labels: Mapping[str, object] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    gpus: int = 0
+    cpus: int = 0
     started_at: datetime | None = None
     last_seen_at: datetime | None = None
     stopped_at: datetime | None = None
@@ -32,7 +34,9 @@ class WorkerRow:
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """The answer to a worker's beat: `stop` names trials that it runs but may no longer run."""
+    """The answer to a worker's beat: `stop` names trials that it runs but may no longer run; `queues`, where
+    hints for jobs go that it could run."""
 
     drain: bool
     stop: tuple[int, ...]
+    queues: tuple[str, ...] = ()

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from tunebook_server import broker
+from tunebook_server.jobs.hinting import hint
 from tunebook_server.services import cleaning, compaction, leases, sampling
 from tunebook_server.storage.engine import Engine
 from tunebook_server.storage.locks import SWEEP_LOCK, try_lock
@@ -26,15 +26,15 @@ def expire_leases(engine: Engine) -> None:
     swept = leases.sweep(engine)
     if swept.requeued or swept.failed:
         _log.info("leases ran out: %d trials queued again, %d failed", len(swept.requeued), len(swept.failed))
-    broker.hint(swept.hints)
+    hint(engine, swept.hints)
 
 
 def sample_ahead(engine: Engine) -> None:
-    broker.hint(sampling.fill_all(engine))
+    hint(engine, sampling.fill_all(engine))
 
 
 def hint_again(engine: Engine) -> None:
-    broker.hint(leases.hints_due(engine))
+    hint(engine, leases.hints_due(engine))
 
 
 def compact_curves(engine: Engine) -> None:

@@ -116,8 +116,8 @@ def cancel(trial_id: Id, engine: Database, principal: Person) -> Response:
 def retry(trial_id: Id, engine: Database, principal: Person) -> Response:
     principal.require("study:write")
     principal.require("run:launch")
-    service.retry(engine, trial_id=trial_id, actor=principal.actor)
-    broker.hint([trial_id])
+    found = service.retry(engine, trial_id=trial_id, actor=principal.actor)
+    broker.wake(found.study_id)
     return RedirectResponse(f"/trials/{trial_id}", 303)
 
 

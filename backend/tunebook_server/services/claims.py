@@ -1,7 +1,10 @@
-"""How a trial is taken: by a worker that got a hint, or by a loop that asks for one."""
+"""How a trial is taken: by a worker that has room, or by a loop that asks for one."""
+
+from contextlib import suppress
 
 from tunebook_server.domain.errors import Conflict, NotFound
 from tunebook_server.domain.lifecycle import Claim
+from tunebook_server.domain.resources import CPUS_MOST, GPUS_MOST
 from tunebook_server.domain.study import Study
 from tunebook_server.domain.texts import name_text, whole_number
 from tunebook_server.domain.trial import Checkpoint, Configuration, Trial
@@ -17,9 +20,12 @@ from tunebook_server.storage import (
     studies,
     templates,
     trials,
+    turns,
+    workers,
 )
 from tunebook_server.storage.engine import Connection, Engine, transaction
 
+STUDIES_TRIED = 16
 ASK_MOST = 256
 CLIENT_LONGEST = 190
 """Characters; the column has 200, and the second trial of a client is kept under "client#2"."""
@@ -33,17 +39,44 @@ def claim(engine: Engine, *, trial_id: int, worker_id: int, host: str = "") -> C
     host = name_text(host, field="host") if host else ""
     try:
         with transaction(engine) as connection:
-            trial = _take(connection, trial_id, worker_id=worker_id)
-            study = _lock(connection, trial.study_id)
-            _refuse(study)
-            taken = _hold(connection, study, trial, host)
-            studies.bump_best(connection, study.id)
+            taken = _give(connection, _take(connection, trial_id, worker_id=worker_id), host)
     except Conflict:
         # This hint is used up: the next free place is worth another one, at once.
         with transaction(engine) as connection:
             trials.forget_hint(connection, trial_id)
         raise
     return taken
+
+
+def claim_next(
+    engine: Engine, *, worker_id: int, key: str, gpus: int = 0, cpus: int = 0, host: str = ""
+) -> Claim | None:
+    """The queued trial whose turn it is, of those that fit the worker's labels and its free GPUs and cores.
+
+    Of the projects, then of the studies inside one, that comes first which holds least for its weight;
+    studies of a higher priority go before their project's others. None when nothing is to be done. `key`:
+    the same one again, because the answer was lost, gives the same trial with a new token.
+    """
+    name_text(key, field="key", limit=CLIENT_LONGEST)
+    whole_number(gpus, field="gpus", low=0, high=GPUS_MOST)
+    whole_number(cpus, field="cpus", low=0, high=CPUS_MOST)
+    host = name_text(host, field="host") if host else ""
+    with transaction(engine) as connection:
+        worker = workers.get(connection, worker_id)
+        if worker is None:
+            raise NotFound(f"there is no worker {worker_id}")
+        held = trials.held_under(connection, worker_id, key)
+        if held is not None:
+            study = _lock(connection, held.study_id)
+            return _claim_of(connection, study, held, checkpoints.last(connection, held.id))
+        order = turns.studies_next(connection, worker, gpus=gpus, cpus=cpus, limit=STUDIES_TRIED)
+    for study_id in order:
+        # The choice is a moment old: another worker may have been faster, or a limit may be reached by now.
+        with suppress(Conflict), transaction(engine) as connection:
+            for trial_id in trials.take_queued(connection, study_id, 1):
+                trial = _take(connection, trial_id, worker_id=worker_id, client_id=key)
+                return _give(connection, trial, host)
+    return None
 
 
 def ask(
@@ -129,14 +162,26 @@ def _take(
     raise Conflict(f"trial {trial_id} is {trial.state}, not queued", remedy="Drop the hint.")
 
 
-def _refuse(study: Study) -> None:
-    """Raise Conflict where a worker may not have this trial; the study's counts hold it already."""
+def _give(connection: Connection, trial: Trial, host: str) -> Claim:
+    study = _lock(connection, trial.study_id)
+    _refuse(connection, study)
+    claim = _hold(connection, study, trial, host)
+    studies.note_claim(connection, study.id)
+    studies.bump_best(connection, study.id)
+    return claim
+
+
+def _refuse(connection: Connection, study: Study) -> None:
+    """Raise Conflict where a worker may not have this trial; the counts hold it already."""
     if study.state != "running":
         raise Conflict(f"the study is {study.state}", remedy="Drop the hint.")
     if study.job_template_id is None:
         raise Conflict("the study has no job template: a loop asks for its trials", remedy="Drop the hint.")
     if study.counts["claimed"] + study.counts["running"] > study.parallel:
         raise Conflict(f"the study runs {study.parallel} trials at a time", remedy="Drop the hint.")
+    limit = projects.parallel(connection, study.project_id)
+    if limit is not None and turns.held_by_project(connection, study.project_id) > limit:
+        raise Conflict(f"the project runs {limit} trials at a time", remedy="Drop the hint.")
 
 
 def _hold(connection: Connection, study: Study, trial: Trial, host: str) -> Claim:

@@ -1,5 +1,7 @@
 """Leases that ran out, and hints that went astray: what no traffic needs to set right."""
 
+from collections.abc import Sequence
+
 from tunebook_server.domain import lifecycle
 from tunebook_server.domain.lifecycle import Outcome, Swept
 from tunebook_server.domain.trial import Trial, TrialState
@@ -35,6 +37,13 @@ def hints_due(engine: Engine) -> list[int]:
     with transaction(engine) as connection:
         again = settings().hint_again_seconds
         return trials.stamp_hints(connection, study_id=None, again_seconds=again, limit=BATCH)
+
+
+def by_queue(engine: Engine, *, trial_ids: Sequence[int]) -> dict[str, list[int]]:
+    """The trials by the queue of their jobs' needs."""
+    with transaction(engine) as connection:
+        found = trials.queues(connection, trial_ids)
+    return {queue: [trial for trial in trial_ids if found.get(trial) == queue] for queue in {*found.values()}}
 
 
 def _expire(connection: Connection, trial: Trial) -> Trial:

@@ -1,12 +1,14 @@
 """Job templates: what may be launched, registered by people with that right."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tunebook_server.domain import paging
-from tunebook_server.domain.errors import Invalid, NotFound
+from tunebook_server.domain.document import Document, refuse
+from tunebook_server.domain.errors import Fault, Invalid, NotFound
 from tunebook_server.domain.paging import Page
 from tunebook_server.domain.project import JobTemplate
-from tunebook_server.domain.texts import name_text
+from tunebook_server.domain.resources import PROCESSES_MOST, Resources
+from tunebook_server.domain.texts import name_text, whole_number
 from tunebook_server.storage import audit, projects, templates
 from tunebook_server.storage.engine import Engine, transaction
 
@@ -23,20 +25,27 @@ def register(
     argv: Sequence[str],
     folder: str,
     environment: Sequence[str] = (),
+    resources: Mapping[str, object] | None = None,
+    processes: int = 1,
     actor: str,
 ) -> JobTemplate:
-    """A new version of the name, or the newest one when it says the same already."""
+    """A new version of the name, or the newest one when it says the same already.
+
+    `resources`: a document of `domain.resources.Resources`.
+    """
     name_text(name, field="name")
     name_text(folder, field="folder", limit=FOLDER_LONGEST)
     _words(argv, field="argv")
     _words(environment, field="environment", least=0)
+    whole_number(processes, field="processes", low=1, high=PROCESSES_MOST)
+    needs = _resources(resources or {})
     with transaction(engine) as connection:
         # The project's row orders registrations: two at once would make the same version.
         if projects.lock(connection, project_id) is None:
             raise NotFound(f"there is no project {project_id}")
         newest = templates.newest(connection, project_id, name)
-        wanted = (tuple(argv), folder, tuple(environment))
-        if newest is not None and (newest.argv, newest.folder, newest.environment) == wanted:
+        wanted = (tuple(argv), folder, tuple(environment), needs, processes)
+        if newest is not None and _content(newest) == wanted:
             return newest
         template = templates.add(
             connection,
@@ -46,6 +55,8 @@ def register(
             argv=argv,
             folder=folder,
             environment=environment,
+            resources=needs,
+            processes=processes,
             created_by=actor,
         )
         detail = {"name": name, "version": template.version}
@@ -76,6 +87,17 @@ def page(
             raise NotFound(f"there is no project {project_id}")
         found = templates.after(connection, project_id, position, limit + 1)
     return paging.cut(found, limit, lambda last: (last.name, last.version))
+
+
+def _content(template: JobTemplate) -> tuple[object, ...]:
+    return template.argv, template.folder, template.environment, template.resources, template.processes
+
+
+def _resources(document: Mapping[str, object]) -> Resources:
+    faults: list[Fault] = []
+    found = Resources.read(Document(document, field="resources", faults=faults))
+    refuse(faults)
+    return found
 
 
 def _words(words: Sequence[str], *, field: str, least: int = 1) -> None:

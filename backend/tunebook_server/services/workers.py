@@ -3,15 +3,18 @@
 from collections.abc import Mapping, Sequence
 
 from tunebook_server.domain import paging
-from tunebook_server.domain.errors import Invalid, NotFound
+from tunebook_server.domain.document import Document, refuse
+from tunebook_server.domain.errors import Fault, Invalid, NotFound
 from tunebook_server.domain.paging import Page
-from tunebook_server.domain.texts import INTEGER_HIGHEST, json_object, name_text, whole_number
+from tunebook_server.domain.resources import CPUS_MOST, GPUS_MOST, read_labels
+from tunebook_server.domain.texts import INTEGER_HIGHEST, name_text, whole_number
 from tunebook_server.domain.trial import HELD
 from tunebook_server.domain.worker import Orders, Worker, WorkerRow
-from tunebook_server.storage import audit, trials, workers
+from tunebook_server.storage import audit, trials, turns, workers
 from tunebook_server.storage.engine import Engine, transaction
 
 RUNNING_MOST = 10_000
+QUEUES_MOST = 1000
 
 
 def register(
@@ -20,6 +23,8 @@ def register(
     name: str,
     host: str,
     slots: int,
+    gpus: int = 0,
+    cpus: int = 0,
     labels: Mapping[str, object] | None = None,
     version: str = "",
     actor: str,
@@ -32,7 +37,9 @@ def register(
             name=name,
             host=name_text(host, field="host") if host else "",
             slots=whole_number(slots, field="slots", low=0, high=INTEGER_HIGHEST),
-            labels=json_object(labels or {}, field="labels"),
+            gpus=whole_number(gpus, field="gpus", low=0, high=GPUS_MOST),
+            cpus=whole_number(cpus, field="cpus", low=0, high=CPUS_MOST),
+            labels=_labels(labels or {}),
             version=name_text(version, field="version") if version else "",
         )
         audit.write(connection, actor=actor, action="worker.register", target=f"worker:{worker.id}")
@@ -46,15 +53,25 @@ def beat(engine: Engine, *, worker_id: int, running: Sequence[int] = ()) -> Orde
             f"running has {len(running)} trials", field="running", remedy=f"At most {RUNNING_MOST}."
         )
     with transaction(engine) as connection:
-        if workers.seen(connection, worker_id) is None:
+        worker = workers.seen(connection, worker_id)
+        if worker is None:
             raise NotFound(f"there is no worker {worker_id}")
         found = trials.many(connection, running)
+        queues = turns.queues(connection, worker, QUEUES_MOST)
     mine = {
         trial.id
         for trial in found.values()
         if trial.worker_id == worker_id and trial.state in HELD and trial.cancel_requested_at is None
     }
-    return Orders(drain=False, stop=tuple(trial_id for trial_id in running if trial_id not in mine))
+    stop = tuple(trial_id for trial_id in running if trial_id not in mine)
+    return Orders(drain=False, stop=stop, queues=tuple(queues))
+
+
+def _labels(document: Mapping[str, object]) -> dict[str, str]:
+    faults: list[Fault] = []
+    labels = read_labels(Document(document, field="labels", faults=faults))
+    refuse(faults)
+    return labels
 
 
 def stopped(engine: Engine, *, worker_id: int) -> Worker:

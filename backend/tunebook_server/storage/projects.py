@@ -34,6 +34,16 @@ def lock(connection: Connection, project_id: int) -> Project | None:
     return _project(connection.execute(query).one_or_none())
 
 
+def parallel(connection: Connection, project_id: int) -> int | None:
+    """The most trials of it that workers may run at the same time; None for no limit.
+
+    Where there is a limit the row is locked until the transaction ends, so that two claims count one another.
+    """
+    limited = (_projects.c.id == project_id) & _projects.c.parallel.is_not(None)
+    query = select(_projects.c.parallel).where(limited).with_for_update(key_share=True)
+    return connection.execute(query).scalar_one_or_none()
+
+
 def find(connection: Connection, name: str) -> Project | None:
     return _project(connection.execute(select(_projects).where(_projects.c.name == name)).one_or_none())
 

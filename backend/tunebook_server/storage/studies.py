@@ -134,6 +134,11 @@ def bump_best(connection: Connection, study_id: int) -> None:
     connection.execute(_BUMP_BEST[direction], {"study": study_id})
 
 
+def note_claim(connection: Connection, study_id: int) -> None:
+    """A worker took one of its trials: others of the same weight go first now."""
+    change(connection, study_id, {"last_claim_at": func.clock_timestamp()})
+
+
 def change(connection: Connection, study_id: int, changes: Mapping[str, object]) -> None:
     connection.execute(_studies.update().where(_studies.c.id == study_id).values(**changes))
 

@@ -112,6 +112,8 @@ projects = Table(
     _number("revision", "1", BigInteger),
     _now("created_at"),
     _now("changed_at"),
+    Column("weight", Double, nullable=False, server_default=text("1")),
+    Column("parallel", Integer),
 )
 job_templates = Table(
     "job_templates",
@@ -125,6 +127,11 @@ job_templates = Table(
     Column("environment", ARRAY(Text), nullable=False, server_default=text("'{}'")),
     _text("created_by"),
     _now("created_at"),
+    Column("gpus", Integer),
+    _number("cpus", "0"),
+    Column("labels", JSONB, nullable=False, server_default=text("'{}'")),
+    _number("processes", "1"),
+    _text("queue", "trials"),
     UniqueConstraint("project_id", "name", "version"),
 )
 
@@ -178,6 +185,9 @@ studies = Table(
     _now("created_at"),
     _now("changed_at"),
     _time("finished_at"),
+    Column("weight", Double, nullable=False, server_default=text("1")),
+    _number("priority", "0"),
+    _time("last_claim_at"),
     ForeignKeyConstraint(
         ["project_id", "round_id"], ["rounds.project_id", "rounds.id"], name="studies_round"
     ),
@@ -233,6 +243,8 @@ workers = Table(
     _time("started_at"),
     _time("last_seen_at"),
     _time("stopped_at"),
+    _number("gpus", "0"),
+    _number("cpus", "0"),
 )
 
 trials = Table(
@@ -296,6 +308,7 @@ attempts = Table(
     Column("finish_hash", LargeBinary),
     Column("checkpoint_folder", Text),
     _number("dropped_points", "0", BigInteger),
+    _text("gpus", ""),
     Index("attempts_folder", "trial_id", "checkpoint_folder", unique=True),
 )
 checkpoints = Table(

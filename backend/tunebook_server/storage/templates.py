@@ -1,10 +1,12 @@
 """Job templates: versions of a name in a project; what is registered never changes."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from sqlalchemy import Row, select, tuple_
 
 from tunebook_server.domain.project import JobTemplate
+from tunebook_server.domain.resources import Resources
 from tunebook_server.storage import tables
 from tunebook_server.storage.engine import Connection
 
@@ -20,6 +22,8 @@ def add(
     argv: Sequence[str],
     folder: str,
     environment: Sequence[str],
+    resources: Resources,
+    processes: int,
     created_by: str,
 ) -> JobTemplate:
     statement = (
@@ -31,6 +35,11 @@ def add(
             argv=list(argv),
             folder=folder,
             environment=list(environment),
+            gpus=resources.gpus,
+            cpus=resources.cpus,
+            labels=dict(resources.labels),
+            queue=resources.queue,
+            processes=processes,
             created_by=created_by,
         )
         .returning(_templates)
@@ -65,8 +74,17 @@ def after(
     return [_template(row) for row in rows]
 
 
-def _template(row: Row[tuple[object, ...]]) -> JobTemplate:
-    fields = dict(row._mapping)
+def _template(row: Row[Any]) -> JobTemplate:
     return JobTemplate(
-        **{**fields, "argv": tuple(fields["argv"]), "environment": tuple(fields["environment"])}
+        id=row.id,
+        project_id=row.project_id,
+        name=row.name,
+        version=row.version,
+        argv=tuple(row.argv),
+        folder=row.folder,
+        environment=tuple(row.environment),
+        created_by=row.created_by,
+        created_at=row.created_at,
+        resources=Resources(row.gpus, row.cpus, row.labels),
+        processes=row.processes,
     )

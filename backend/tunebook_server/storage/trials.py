@@ -149,6 +149,13 @@ def held_by_client(connection: Connection, study_id: int, client_ids: Sequence[s
     return [read(row) for row in connection.execute(query.order_by(trials.c.number))]
 
 
+def held_under(connection: Connection, worker_id: int, client_id: str) -> Trial | None:
+    """The trial that the worker took under this key, if it holds it still."""
+    query = select(*COLUMNS).where(trials.c.worker_id == worker_id, trials.c.client_id == client_id, _HELD)
+    row = connection.execute(query).one_or_none()
+    return None if row is None else read(row)
+
+
 def held_by_workers(connection: Connection, worker_ids: Sequence[int]) -> dict[int, list[Trial]]:
     query = select(*COLUMNS).where(trials.c.worker_id.in_(worker_ids), _HELD)
     found: dict[int, list[Trial]] = {worker_id: [] for worker_id in worker_ids}
@@ -231,6 +238,18 @@ def _stamp(connection: Connection, due: Select[tuple[int]]) -> list[int]:
         .returning(trials.c.id)
     )
     return sorted(connection.execute(statement).scalars())
+
+
+def queues(connection: Connection, trial_ids: Sequence[int]) -> dict[int, str]:
+    """By trial the queue for hints; what a loop asks for has none."""
+    studies, needs = tables.studies, tables.job_templates
+    query = (
+        select(trials.c.id, needs.c.queue)
+        .join_from(trials, studies, studies.c.id == trials.c.study_id)
+        .join(needs, needs.c.id == studies.c.job_template_id)
+        .where(trials.c.id.in_(trial_ids))
+    )
+    return {row.id: row.queue for row in connection.execute(query)}
 
 
 def stamp(connection: Connection, trial_ids: Sequence[int]) -> None:

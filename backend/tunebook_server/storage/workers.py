@@ -16,13 +16,23 @@ _COLUMNS = tuple(_workers.c[field.name] for field in fields(Worker))
 
 
 def register(
-    connection: Connection, *, name: str, host: str, slots: int, labels: Mapping[str, object], version: str
+    connection: Connection,
+    *,
+    name: str,
+    host: str,
+    slots: int,
+    gpus: int,
+    cpus: int,
+    labels: Mapping[str, str],
+    version: str,
 ) -> Worker:
     """A new worker, or the one of this name, started again."""
     now = func.clock_timestamp()
     known = {
         "host": host,
         "slots": slots,
+        "gpus": gpus,
+        "cpus": cpus,
         "labels": dict(labels),
         "version": version,
         "started_at": now,

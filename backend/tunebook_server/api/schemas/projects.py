@@ -3,10 +3,11 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, WithJsonSchema, model_validator
 
 from tunebook_server.api.schemas import Lines, Name, Received, Sent, Word
 from tunebook_server.domain.project import ProjectSummary
+from tunebook_server.domain.resources import CPUS_MOST, GPUS_MOST, LABELS_MOST, PROCESSES_MOST, WORD
 from tunebook_server.services.templates import FOLDER_LONGEST, WORD_LONGEST, WORDS_MOST
 
 Argument = Annotated[Word, Field(min_length=1, max_length=WORD_LONGEST)]
@@ -49,9 +50,31 @@ class ProjectRow(ProjectOut):
         return {**project, "studies": row.studies, "running_studies": row.running_studies}
 
 
+RESOURCES: dict[str, Any] = {
+    "type": "object",
+    "description": "What one trial needs: whole GPUs, cores, and labels that its worker must have.",
+    "properties": {
+        "gpus": {
+            "type": "integer",
+            "minimum": 0,
+            "maximum": GPUS_MOST,
+            "description": "Whole devices, the trial's alone; left out: one where the worker has any.",
+        },
+        "cpus": {"type": "integer", "minimum": 0, "maximum": CPUS_MOST, "default": 0},
+        "labels": {
+            "type": "object",
+            "maxProperties": LABELS_MOST,
+            "additionalProperties": {"type": "string", "pattern": f"^{WORD.pattern}$"},
+        },
+    },
+    "additionalProperties": False,
+}
+
+
 class JobTemplateIn(Received):
     """`argv`: the program and its first arguments; values of hyperparameters follow as `--name=value`.
-    `environment`: names of variables copied from the worker's environment."""
+    `environment`: names of variables copied from the worker's environment. `processes`: how many of them a
+    trial starts, each told its rank as torchrun does."""
 
     name: Name = Field(examples=["digits-mlp"])
     argv: list[Argument] = Field(
@@ -61,6 +84,14 @@ class JobTemplateIn(Received):
     environment: list[Argument] = Field(
         fail_fast=True, default=[], max_length=WORDS_MOST, examples=[["PATH", "HOME"]]
     )
+    resources: Annotated[dict[str, Any], WithJsonSchema(RESOURCES)] = Field(default={})
+    processes: int = Field(default=1, ge=1, le=PROCESSES_MOST)
+
+
+class ResourcesOut(Sent):
+    gpus: int | None
+    cpus: int
+    labels: dict[str, str]
 
 
 class JobTemplateOut(Sent):
@@ -71,5 +102,7 @@ class JobTemplateOut(Sent):
     argv: list[str]
     folder: str
     environment: list[str]
+    resources: ResourcesOut
+    processes: int
     created_by: str
     created_at: datetime

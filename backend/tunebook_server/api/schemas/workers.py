@@ -6,8 +6,10 @@ from typing import Annotated, Any
 from pydantic import Field, model_validator
 
 from tunebook_server.api.schemas import INT32_MOST, INT64_MOST, Name, Received, Sent, Word
-from tunebook_server.api.schemas.trials import TrialOut
+from tunebook_server.api.schemas.trials import ClaimOut, Host, TrialOut
+from tunebook_server.domain.resources import CPUS_MOST, GPUS_MOST
 from tunebook_server.domain.worker import WorkerRow
+from tunebook_server.services.claims import CLIENT_LONGEST
 from tunebook_server.services.workers import RUNNING_MOST
 
 TrialId = Annotated[int, Field(ge=1, le=INT64_MOST)]
@@ -17,7 +19,9 @@ class WorkerIn(Received):
     name: Name = Field(examples=["gpu-7"])
     host: Annotated[Word, Field(max_length=200)] = ""
     slots: int = Field(ge=0, le=INT32_MOST)
-    labels: dict[str, Any] = Field(default={}, examples=[{"gpus": "0,1"}])
+    gpus: int = Field(default=0, ge=0, le=GPUS_MOST)
+    cpus: int = Field(default=0, ge=0, le=CPUS_MOST)
+    labels: dict[str, Any] = Field(default={}, examples=[{"gpu": "h200", "zone": "a"}])
     version: Annotated[Word, Field(max_length=200)] = ""
 
 
@@ -26,8 +30,10 @@ class WorkerOut(Sent):
     name: str
     host: str
     slots: int
+    gpus: int
+    cpus: int
     version: str
-    labels: dict[str, Any]
+    labels: dict[str, str]
     created_at: datetime
     started_at: datetime | None
     last_seen_at: datetime | None
@@ -54,7 +60,24 @@ class WorkerBeatIn(Received):
 
 
 class OrdersOut(Sent):
-    """`drain`: take nothing new; `stop`: trials to stop, because they were cancelled or are another's now."""
+    """`drain`: take nothing new; `stop`: trials to stop, because they were cancelled or are another's now;
+    `queues`: where hints for jobs go that it could run."""
 
     drain: bool
     stop: list[int]
+    queues: list[str]
+
+
+class WorkerClaimIn(Received):
+    """`gpus`, `cpus`: what is free; `key`: of this claim, the same when its answer was lost."""
+
+    key: Annotated[Name, Field(max_length=CLIENT_LONGEST, examples=["7f2a91c4"])]
+    gpus: int = Field(default=0, ge=0, le=GPUS_MOST)
+    cpus: int = Field(default=0, ge=0, le=CPUS_MOST)
+    host: Host = ""
+
+
+class WorkerClaimOut(Sent):
+    """`claim` is null when there is nothing for this worker."""
+
+    claim: ClaimOut | None
