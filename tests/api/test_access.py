@@ -19,6 +19,7 @@ TRIAL_ROUTES = {"report", "heartbeat", "start", "finish", "release", "log", "che
 WORKER_ROUTES = {
     "/api/v1/workers:register",
     "/api/v1/workers/{worker_id}:beat",
+    "/api/v1/workers/{worker_id}:claim",
     "/api/v1/workers/{worker_id}:stopped",
     "/api/v1/trials/{trial_id}:claim",
 }

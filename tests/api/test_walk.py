@@ -75,7 +75,7 @@ def test_a_worker_claims_and_gives_back(site: Site, world: World) -> None:
     beat = ok(
         site.post(f"/api/v1/workers/{world.worker}:beat", {"running": [world.queued, 999]}, by="worker")
     )
-    assert beat == {"drain": False, "stop": [999]}
+    assert beat == {"drain": False, "stop": [999], "queues": ["trials"]}
     (row,) = ok(site.get("/api/v1/workers"))["items"]
     assert [held["id"] for held in row["trials"]] == [world.queued]
     assert ok(site.post(f"{trial}:release", {"epoch": 1, "reason": "drain"}, by="job"))["state"] == "queued"

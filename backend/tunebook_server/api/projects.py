@@ -44,7 +44,7 @@ def edit(
     principal: Writer,
     if_match: IfMatch = None,
 ) -> Project:
-    """Change name, goal or note."""
+    """Change name, goal, note, weight or limit."""
     project = projects.edit(
         engine,
         project_id=project_id,

@@ -62,13 +62,18 @@ class Study:
     """Thresholds of the checklist that it overrides, by name."""
     parents: tuple[int, ...] = ()
     """Ids of the studies that it follows."""
+    priority: int = 0
+    """Before the other studies of its project when it is higher."""
+    weight: float = 1.0
+    """Of its trials in progress against those of equal studies of its project."""
 
     @property
     def edition(self) -> str:
         """Changes with what people write into it. Not with its state: pause and resume are commands."""
         texts = (self.goal, self.note, self.conclusion)
         checks = json.dumps(self.checks, sort_keys=True)
-        return edition(*texts, self.budget, self.parallel, checks, self.round_id or 0)
+        turn = (self.parallel, self.priority, repr(self.weight))
+        return edition(*texts, self.budget, *turn, checks, self.round_id or 0)
 
 
 @dataclass(frozen=True)

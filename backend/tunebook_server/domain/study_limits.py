@@ -10,5 +10,7 @@ ATTEMPTS_MOST = 100
 SEED_HIGHEST = 2**63 - 1
 PARENTS_MOST = 20
 ID_HIGHEST = 2**63 - 1
+PRIORITY_MOST = 1000
+WEIGHT_LEAST, WEIGHT_MOST = 0.001, 1000.0
 ATTEMPTS = 3
 """Tries at a trial that fails for reasons that say nothing about its values."""

@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Callable, Mapping
+from typing import Any
 
-from tunebook_server.domain.document import show, text_problem
+from tunebook_server.domain.document import is_number, show, text_problem
 from tunebook_server.domain.errors import Invalid
+from tunebook_server.domain.study_limits import PARALLEL_MOST, WEIGHT_LEAST, WEIGHT_MOST
 
 NAME_LONGEST = 200
 TEXT_LONGEST = 10_000
@@ -33,8 +35,8 @@ def long_text(value: object, *, field: str, limit: int = TEXT_LONGEST) -> str:
     return str(value)
 
 
-def edited_texts(changes: Mapping[str, object], editable: Mapping[str, Callable[..., str]]) -> dict[str, str]:
-    """Changes to texts, each read by what `editable` names for its field; Invalid for another field."""
+def edited(changes: Mapping[str, object], editable: Mapping[str, Callable[..., object]]) -> dict[str, Any]:
+    """Changes, each read by what `editable` names for its field; Invalid for another field."""
     for field in changes:
         if field not in editable:
             raise Invalid(
@@ -69,6 +71,19 @@ def whole_number(value: object, *, field: str, low: int, high: int) -> int:
             f"{field} is out of range", field=field, remedy=f"Give a whole number from {low} to {high}."
         )
     return value
+
+
+def weight(value: object, *, field: str) -> float:
+    """Of one among others that share the workers."""
+    if not is_number(value) or not WEIGHT_LEAST <= value <= WEIGHT_MOST:
+        remedy = f"Give a number from {WEIGHT_LEAST:g} to {WEIGHT_MOST:g}."
+        raise Invalid(f"{field} is {show(value)}", field=field, remedy=remedy)
+    return float(value)
+
+
+def most_at_a_time(value: object, *, field: str) -> int | None:
+    """A limit of trials in progress; None for no limit."""
+    return None if value is None else whole_number(value, field=field, low=0, high=PARALLEL_MOST)
 
 
 def _plain(letter: str) -> bool:

@@ -9,7 +9,7 @@ from fastapi.responses import RedirectResponse
 
 from tunebook_server.domain.round import Round
 from tunebook_server.pages import tracking
-from tunebook_server.pages.form import Fields
+from tunebook_server.pages.form import Fields, number, whole
 from tunebook_server.pages.rendering import render
 from tunebook_server.pages.route import Database, PageRoute, Person
 from tunebook_server.pages.tracking import StudyRow
@@ -91,7 +91,12 @@ def project(
 @router.post("/projects/{project_id}")
 def edit(project_id: Id, engine: Database, principal: Person, fields: Fields) -> Response:
     principal.require("study:write")
-    changes = {name: fields[name] for name in ("goal", "note") if name in fields}
+    changes: dict[str, object] = {name: fields[name] for name in ("goal", "note") if name in fields}
+    if fields.get("weight", "").strip():
+        changes["weight"] = number(fields["weight"], field="weight")
+    if "parallel" in fields:
+        limit = fields["parallel"].strip()
+        changes["parallel"] = whole(limit, field="parallel") if limit else None
     revision = int(fields["revision"]) if fields.get("revision", "").isdecimal() else None
     service.edit(engine, project_id=project_id, revision=revision, changes=changes, actor=principal.actor)
     return RedirectResponse(f"/projects/{project_id}", 303)

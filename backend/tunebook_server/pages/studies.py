@@ -15,7 +15,7 @@ from tunebook_server.domain.trial import Trial
 from tunebook_server.figures.labels import key_words
 from tunebook_server.pages import assets
 from tunebook_server.pages.findings import checklist
-from tunebook_server.pages.form import Fields
+from tunebook_server.pages.form import Fields, number, whole
 from tunebook_server.pages.rendering import address, render
 from tunebook_server.pages.route import Database, PageRoute, Person
 from tunebook_server.pages.trial_table import Table, best_first, chosen
@@ -29,6 +29,7 @@ BEST_SHOWN = 10
 STATES = ("completed", "stopped", "infeasible", "failed", "running", "claimed", "queued")
 FAMILIES_MOST = 6
 ISOLATIONS_MOST = 3
+TURN = {"budget": whole, "parallel": whole, "priority": whole, "weight": number}
 BROWSERS_OWN = "selected"  # trials, by id: selection.js reads and writes it, and adds it to every link
 Id = Annotated[int, Path(ge=1, lt=2**63)]
 Word = Annotated[str, Query(max_length=300)]
@@ -121,6 +122,20 @@ def change_state(study_id: Id, engine: Database, principal: Person, fields: Fiel
     principal.require("run:launch")
     changes = {"state": fields.get("state", "")}
     service.edit(engine, study_id=study_id, revision=None, changes=changes, actor=principal.actor)
+    broker.wake(study_id)
+    return RedirectResponse(f"/studies/{study_id}", 303)
+
+
+@router.post("/studies/{study_id}/turn")
+def change_turn(study_id: Id, engine: Database, principal: Person, fields: Fields) -> Response:
+    """Its budget, and its share of the workers; what the form leaves empty stays as it is."""
+    principal.require("study:write")
+    principal.require("run:launch")
+    given = {name: fields[name] for name in TURN if fields.get(name, "").strip()}
+    changes: dict[str, object] = {name: TURN[name](value, field=name) for name, value in given.items()}
+    service.edit(
+        engine, study_id=study_id, edition=fields.get("edition"), changes=changes, actor=principal.actor
+    )
     broker.wake(study_id)
     return RedirectResponse(f"/studies/{study_id}", 303)
 

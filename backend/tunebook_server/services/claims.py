@@ -27,6 +27,7 @@ from tunebook_server.storage.engine import Connection, Engine, transaction
 
 STUDIES_TRIED = 16
 ASK_MOST = 256
+KEY_LONGEST = 100
 CLIENT_LONGEST = 190
 """Characters; the column has 200, and the second trial of a client is kept under "client#2"."""
 
@@ -57,7 +58,7 @@ def claim_next(
     studies of a higher priority go before their project's others. None when nothing is to be done. `key`:
     the same one again, because the answer was lost, gives the same trial with a new token.
     """
-    name_text(key, field="key", limit=CLIENT_LONGEST)
+    holder = f"worker {worker_id}: {name_text(key, field='key', limit=KEY_LONGEST)}"
     whole_number(gpus, field="gpus", low=0, high=GPUS_MOST)
     whole_number(cpus, field="cpus", low=0, high=CPUS_MOST)
     host = name_text(host, field="host") if host else ""
@@ -65,16 +66,19 @@ def claim_next(
         worker = workers.get(connection, worker_id)
         if worker is None:
             raise NotFound(f"there is no worker {worker_id}")
-        held = trials.held_under(connection, worker_id, key)
-        if held is not None:
-            study = _lock(connection, held.study_id)
-            return _claim_of(connection, study, held, checkpoints.last(connection, held.id))
+        again = _held_again(connection, worker_id, holder)
+        if again is not None:
+            return again
         order = turns.studies_next(connection, worker, gpus=gpus, cpus=cpus, limit=STUDIES_TRIED)
     for study_id in order:
         # The choice is a moment old: another worker may have been faster, or a limit may be reached by now.
         with suppress(Conflict), transaction(engine) as connection:
+            trials.serialise_client(connection, 0, holder)
+            again = _held_again(connection, worker_id, holder)
+            if again is not None:
+                return again
             for trial_id in trials.take_queued(connection, study_id, 1):
-                trial = _take(connection, trial_id, worker_id=worker_id, client_id=key)
+                trial = _take(connection, trial_id, worker_id=worker_id, client_id=holder)
                 return _give(connection, trial, host)
     return None
 
@@ -160,6 +164,15 @@ def _take(
     if trial is None:
         raise NotFound(f"there is no trial {trial_id}")
     raise Conflict(f"trial {trial_id} is {trial.state}, not queued", remedy="Drop the hint.")
+
+
+def _held_again(connection: Connection, worker_id: int, holder: str) -> Claim | None:
+    """What this key was given before, where the answer may have been lost."""
+    held = trials.held_under(connection, worker_id, holder)
+    if held is None:
+        return None
+    study = _lock(connection, held.study_id)
+    return _claim_of(connection, study, held, checkpoints.last(connection, held.id))
 
 
 def _give(connection: Connection, trial: Trial, host: str) -> Claim:

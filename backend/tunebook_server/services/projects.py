@@ -1,17 +1,23 @@
 """Projects."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from tunebook_server.domain import paging
 from tunebook_server.domain.document import show
 from tunebook_server.domain.errors import Conflict, NotFound, Stale
 from tunebook_server.domain.paging import Page
 from tunebook_server.domain.project import Project, ProjectSummary
-from tunebook_server.domain.texts import edited_texts, long_text, name_text
+from tunebook_server.domain.texts import edited, long_text, most_at_a_time, name_text, weight
 from tunebook_server.storage import audit, projects
 from tunebook_server.storage.engine import Engine, transaction
 
-EDITABLE = {"name": name_text, "goal": long_text, "note": long_text}
+EDITABLE: Mapping[str, Callable[..., object]] = {
+    "name": name_text,
+    "goal": long_text,
+    "note": long_text,
+    "weight": weight,
+    "parallel": most_at_a_time,
+}
 
 
 def create(engine: Engine, *, name: str, goal: str = "", note: str = "", actor: str) -> Project:
@@ -56,8 +62,8 @@ def page(engine: Engine, *, limit: int = 100, cursor: str | None = None) -> Page
 def edit(
     engine: Engine, *, project_id: int, revision: int | None, changes: Mapping[str, object], actor: str
 ) -> Project:
-    """Changes name, goal or note; raises Stale when the project is no longer at `revision`."""
-    new = edited_texts(changes, EDITABLE)
+    """Changes texts, weight or limit; raises Stale when the project is no longer at `revision`."""
+    new = edited(changes, EDITABLE)
     with transaction(engine) as connection:
         project = projects.lock(connection, project_id)
         if project is None:

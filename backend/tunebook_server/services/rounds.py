@@ -8,7 +8,7 @@ from tunebook_server.domain.edition import refuse_stale
 from tunebook_server.domain.errors import Conflict, Invalid, NotFound
 from tunebook_server.domain.paging import Page
 from tunebook_server.domain.round import Round, RoundSummary
-from tunebook_server.domain.texts import edited_texts, long_text, name_text
+from tunebook_server.domain.texts import edited, long_text, name_text
 from tunebook_server.storage import audit, projects, rounds
 from tunebook_server.storage.engine import Connection, Engine, transaction
 
@@ -64,7 +64,7 @@ def edit(
     engine: Engine, *, round_id: int, edition: str | None = None, changes: Mapping[str, object], actor: str
 ) -> Round:
     """Changes name, goal or conclusion; raises Stale when people have written into it since `edition`."""
-    new = edited_texts(changes, EDITABLE)
+    new = edited(changes, EDITABLE)
     with transaction(engine) as connection:
         found = rounds.lock(connection, round_id)
         if found is None:

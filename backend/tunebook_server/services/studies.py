@@ -13,14 +13,16 @@ from tunebook_server.domain.findings import thresholds
 from tunebook_server.domain.lifecycle import Ending, Outcome
 from tunebook_server.domain.paging import Page
 from tunebook_server.domain.study import Study, StudyDesign
-from tunebook_server.domain.study_limits import ID_HIGHEST, PARALLEL_MOST, TRIALS_MOST
-from tunebook_server.domain.texts import long_text, name_text, whole_number
+from tunebook_server.domain.study_limits import ID_HIGHEST, PARALLEL_MOST, PRIORITY_MOST, TRIALS_MOST
+from tunebook_server.domain.texts import long_text, name_text, weight, whole_number
 from tunebook_server.domain.trial import Configuration, Trial, TrialState
 from tunebook_server.services import lineage, rounds
 from tunebook_server.storage import audit, projects, studies, templates, trials
 from tunebook_server.storage.engine import Connection, Engine, transaction
 
-EDITABLE = ("goal", "note", "conclusion", "state", "budget", "parallel", "checks", "round")
+EDITABLE = (
+    *("goal", "note", "conclusion", "state", "budget", "parallel", "priority", "weight", "checks", "round"),
+)
 STATES = ("running", "paused", "finished")
 CHANGED_MOST = 10_000
 
@@ -118,7 +120,7 @@ def edit(
     changes: Mapping[str, object],
     actor: str,
 ) -> Study:
-    """Changes texts, state, budget, parallel, checks or round; raises Stale when the study is no longer at
+    """Changes texts, state, budget, turn, checks or round; raises Stale when the study is no longer at
     `revision` (which every report of a trial raises), or people have written into it since `edition`.
 
     A study finished by hand lets running trials end and stops the queued ones.
@@ -193,6 +195,10 @@ def _checked(changes: Mapping[str, object]) -> dict[str, Any]:
             new["checks"] = thresholds.parse(value)
         elif field in ("budget", "parallel"):
             whole_number(value, field=field, low=1, high=TRIALS_MOST if field == "budget" else PARALLEL_MOST)
+        elif field == "priority":
+            whole_number(value, field=field, low=-PRIORITY_MOST, high=PRIORITY_MOST)
+        elif field == "weight":
+            new["weight"] = weight(value, field=field)
         elif field == "round":
             _check_round(value)
     return new

@@ -33,7 +33,7 @@ _PLAIN = (
         "best_trial_id",
         "revision",
     ),
-    *("created_by", "created_at", "changed_at", "finished_at"),
+    *("created_by", "created_at", "changed_at", "finished_at", "priority", "weight"),
 )
 
 

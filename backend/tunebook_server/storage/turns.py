@@ -47,11 +47,11 @@ _NEXT = text("""
     LEFT JOIN projects_held ON projects_held.project_id = open.project_id
     WHERE projects.parallel IS NULL OR coalesce(projects_held.trials, 0) < projects.parallel
     ORDER BY coalesce(projects_held.units, 0) / projects.weight,
-             extract(epoch FROM clock_timestamp() - last.last_claim_at) * projects.weight DESC NULLS FIRST,
+             extract(epoch FROM now() - last.last_claim_at) * projects.weight DESC NULLS FIRST,
              open.project_id,
              open.priority DESC,
              open.units / open.weight,
-             extract(epoch FROM clock_timestamp() - open.last_claim_at) * open.weight DESC NULLS FIRST,
+             extract(epoch FROM now() - open.last_claim_at) * open.weight DESC NULLS FIRST,
              open.id
     LIMIT :limit
 """)

@@ -8,6 +8,7 @@ from pydantic import Field, WithJsonSchema, model_validator
 from tunebook_server.api.schemas import Lines, Name, Received, Sent, Word
 from tunebook_server.domain.project import ProjectSummary
 from tunebook_server.domain.resources import CPUS_MOST, GPUS_MOST, LABELS_MOST, PROCESSES_MOST, WORD
+from tunebook_server.domain.study_limits import PARALLEL_MOST, WEIGHT_LEAST, WEIGHT_MOST
 from tunebook_server.services.templates import FOLDER_LONGEST, WORD_LONGEST, WORDS_MOST
 
 Argument = Annotated[Word, Field(min_length=1, max_length=WORD_LONGEST)]
@@ -20,11 +21,14 @@ class ProjectIn(Received):
 
 
 class ProjectChange(Received):
-    """Only the fields given are changed."""
+    """Only the fields given are changed. `weight`: of its trials in progress against other projects';
+    `parallel`: trials of all its studies that workers run at the same time, null for no limit."""
 
     name: Name = Field(default="", validate_default=False)
     goal: Lines = ""
     note: Lines = ""
+    weight: float = Field(default=1.0, ge=WEIGHT_LEAST, le=WEIGHT_MOST, allow_inf_nan=False)
+    parallel: int | None = Field(default=None, ge=0, le=PARALLEL_MOST)
 
 
 class ProjectOut(Sent):
@@ -35,6 +39,8 @@ class ProjectOut(Sent):
     revision: int
     created_at: datetime
     changed_at: datetime
+    weight: float
+    parallel: int | None
 
 
 class ProjectRow(ProjectOut):

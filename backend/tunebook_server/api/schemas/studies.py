@@ -17,9 +17,12 @@ from tunebook_server.domain.study_limits import (
     NAME_LONGEST,
     PARALLEL_MOST,
     PARENTS_MOST,
+    PRIORITY_MOST,
     SEED_HIGHEST,
     TEXT_LONGEST,
     TRIALS_MOST,
+    WEIGHT_LEAST,
+    WEIGHT_MOST,
 )
 
 State = Literal["running", "paused", "finished"]
@@ -157,6 +160,8 @@ class StudyOut(Sent):
     seed: int
     budget: int
     parallel: int
+    priority: int
+    weight: float
     max_attempts: int
     job_template_id: int | None
     best_trial_id: int | None
@@ -171,7 +176,8 @@ class StudyOut(Sent):
 
 
 class StudyChange(Received):
-    """Only the fields given are changed; `round`: id or name of a round of the project, null for none."""
+    """Only the fields given are changed; `round`: id or name of a round of the project, null for none.
+    `priority`: before other studies of the project; `weight`: against those of the same priority."""
 
     goal: Lines = ""
     note: Lines = ""
@@ -180,6 +186,8 @@ class StudyChange(Received):
     state: State = "running"
     budget: int = Field(default=1, ge=1, le=TRIALS_MOST)
     parallel: int = Field(default=1, ge=1, le=PARALLEL_MOST)
+    priority: int = Field(default=0, ge=-PRIORITY_MOST, le=PRIORITY_MOST)
+    weight: float = Field(default=1.0, ge=WEIGHT_LEAST, le=WEIGHT_MOST, allow_inf_nan=False)
     checks: Annotated[dict[str, Any], WithJsonSchema(CHECKS)] = Field(default={})
 
 

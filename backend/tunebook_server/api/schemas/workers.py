@@ -9,7 +9,7 @@ from tunebook_server.api.schemas import INT32_MOST, INT64_MOST, Name, Received, 
 from tunebook_server.api.schemas.trials import ClaimOut, Host, TrialOut
 from tunebook_server.domain.resources import CPUS_MOST, GPUS_MOST
 from tunebook_server.domain.worker import WorkerRow
-from tunebook_server.services.claims import CLIENT_LONGEST
+from tunebook_server.services.claims import KEY_LONGEST
 from tunebook_server.services.workers import RUNNING_MOST
 
 TrialId = Annotated[int, Field(ge=1, le=INT64_MOST)]
@@ -71,7 +71,7 @@ class OrdersOut(Sent):
 class WorkerClaimIn(Received):
     """`gpus`, `cpus`: what is free; `key`: of this claim, the same when its answer was lost."""
 
-    key: Annotated[Name, Field(max_length=CLIENT_LONGEST, examples=["7f2a91c4"])]
+    key: Annotated[Name, Field(max_length=KEY_LONGEST, examples=["7f2a91c4"])]
     gpus: int = Field(default=0, ge=0, le=GPUS_MOST)
     cpus: int = Field(default=0, ge=0, le=CPUS_MOST)
     host: Host = ""
