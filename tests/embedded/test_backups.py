@@ -125,7 +125,7 @@ def test_a_full_disk_leaves_no_half_file(database_url: str, engine: Engine, tmp_
         connection.execute(
             text(
                 "INSERT INTO audit (actor, action, object)"
-                " SELECT gen_random_uuid(), gen_random_uuid(), number FROM generate_series(1, 30000) AS number"
+                " SELECT gen_random_uuid(), gen_random_uuid(), n FROM generate_series(1, 30000) AS n"
             )
         )
     script = 'mount -t tmpfs -o size=256k none "$0" && cd "$0" && "$@"; status=$?; ls -A; exit $status'
