@@ -45,7 +45,7 @@ def up(argv: Sequence[str]) -> int:
         port = port if arguments.port is None else arguments.port
         return embedded.run(embedded.Options(data, port, arguments.slots, arguments.run))
 
-    return _attempt("up", start)
+    return attempt("up", start)
 
 
 def server(argv: Sequence[str]) -> int:
@@ -76,7 +76,7 @@ def server(argv: Sequence[str]) -> int:
     for name, value in (("TUNEBOOK_HOST", arguments.host), ("TUNEBOOK_PORT", arguments.port)):
         if value is not None:
             os.environ[name] = str(value)
-    return _attempt("server", start)
+    return attempt("server", start)
 
 
 def control(argv: Sequence[str]) -> int:
@@ -96,14 +96,16 @@ def control(argv: Sequence[str]) -> int:
         app.run()
         return 0
 
-    return _attempt("control", start)
+    return attempt("control", start)
 
 
 def _migrate() -> None:
+    from tunebook_server.services import restoring
     from tunebook_server.storage.migrate import migrate
 
     with _database() as engine:
         migrate(engine)
+        restoring.notice(engine)
 
 
 def _print_secret(worker: str | None) -> int:
@@ -128,7 +130,7 @@ def _database() -> Iterator["Engine"]:
         engine.dispose()
 
 
-def _attempt(name: str, start: Callable[[], int]) -> int:
+def attempt(name: str, start: Callable[[], int]) -> int:
     """Runs it; what an operator can set right is said in a line, without a traceback."""
     from sqlalchemy.exc import OperationalError
 

@@ -12,7 +12,7 @@ from tests.api.routes import OPEN, mounted
 from tests.api.site import DESIGN, Site, World, created, ok, problem
 from tunebook_server.api.access import policies_of
 from tunebook_server.api.openapi import api_routes
-from tunebook_server.domain.access import SCOPES, TOKEN, new_token
+from tunebook_server.domain.access import SCOPES, TOKEN, new_token, well_formed
 from tunebook_server.services import access
 
 TRIAL_ROUTES = {"report", "heartbeat", "start", "finish", "release", "log", "checkpoint"}
@@ -213,7 +213,9 @@ def test_malformed_tokens_are_refused(site: Site, world: World) -> None:
         )
         if bad != good:
             answer = site.get("/api/v1/me", by=None, headers={"Authorization": f"Bearer {bad}"})
-            assert answer.status_code == 401, (seed, bad)
+            # A trial token that nobody knows is from before a restore: its job is told to stop.
+            expected = 409 if well_formed(bad) and bad.startswith("tbk_trl_") else 401
+            assert answer.status_code == expected, (seed, bad)
     for header in ("", "Bearer", "Bearer ", "Basic b3duZXI6", good, "Bearer \xff\xfe", f"bearer  {good} x"):
         raw = {b"Authorization": header.encode("latin-1")}
         problem(site.get("/api/v1/me", by=None, headers=raw), 401)

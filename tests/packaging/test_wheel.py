@@ -85,7 +85,14 @@ except tunebook.Unreachable:
 
 @pytest.mark.parametrize(
     ("command", "extra"),
-    [("up", "server"), ("server", "server"), ("control", "server"), ("worker", "worker")],
+    [
+        ("up", "server"),
+        ("server", "server"),
+        ("control", "server"),
+        ("backup", "server"),
+        ("restore", "server"),
+        ("worker", "worker"),
+    ],
 )
 def test_commands_of_an_extra_say_which_one_is_missing(base: Path, command: str, extra: str) -> None:
     done = subprocess.run(

@@ -4,7 +4,8 @@ CannotRun
  ├─ PostgresFailed   it did not start
  ├─ NotOurs          a folder that must be private belongs to somebody else
  ├─ Held             another `tunebook up` has the data folder
- └─ UpFailed         the port, or one of our own processes
+ ├─ UpFailed         the port, or one of our own processes
+ └─ BackupFailed     a backup that cannot be made or restored
 """
 
 
@@ -25,4 +26,8 @@ class Held(CannotRun):
 
 
 class UpFailed(CannotRun):
+    pass
+
+
+class BackupFailed(CannotRun):
     pass

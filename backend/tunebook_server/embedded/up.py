@@ -15,7 +15,7 @@ from tunebook_server.embedded.places import private_folder, write_private
 from tunebook_server.embedded.postgres import DEATH_SIGNAL, Postgres, make_database
 from tunebook_server.embedded.tokens import CLIENT_FILE, write_tokens
 from tunebook_server.embedded.wakeups import Wakeups
-from tunebook_server.services import access
+from tunebook_server.services import access, restoring
 from tunebook_server.storage.engine import connect
 from tunebook_server.storage.migrate import migrate
 
@@ -179,6 +179,7 @@ class Tree:
         engine = connect(self.postgres.url(), pool_size=1)
         try:
             migrate(engine)
+            restoring.notice(engine)
             access.ensure_owner(engine)
             write_tokens(engine, self.folder)
             return access.issue_login_code(engine)

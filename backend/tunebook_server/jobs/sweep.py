@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from tunebook_server.jobs.hinting import hint
-from tunebook_server.services import cleaning, compaction, leases, sampling
+from tunebook_server.services import cleaning, compaction, leases, restoring, sampling
 from tunebook_server.storage.engine import Engine
 from tunebook_server.storage.locks import SWEEP_LOCK, try_lock
 
@@ -20,6 +20,12 @@ COMPACTED_CURVES = 100
 Step = Callable[[Engine], object]
 
 _log = logging.getLogger(__name__)
+
+
+def notice_restore(engine: Engine) -> None:
+    marked = restoring.notice(engine)
+    if marked is not None:
+        _log.warning("the database was restored: generation %s begins", marked.generation)
 
 
 def expire_leases(engine: Engine) -> None:
@@ -53,7 +59,7 @@ class Clean:
             cleaning.clean(engine)
 
 
-STEPS: Sequence[Step] = (expire_leases, sample_ahead, hint_again, compact_curves)
+STEPS: Sequence[Step] = (notice_restore, expire_leases, sample_ahead, hint_again, compact_curves)
 
 
 class Sweep(threading.Thread):

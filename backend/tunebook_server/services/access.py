@@ -224,6 +224,9 @@ def _by_session(connection: Connection, session: str) -> Principal:
 
 def _by_token(connection: Connection, bearer: str) -> Principal:
     known = access.find_token(connection, token_hash=secret_hash(bearer)) if well_formed(bearer) else None
+    if known is None and bearer.startswith("tbk_trl_") and well_formed(bearer):
+        # Claimed after the backup that the database was restored from, or long ago: the job must stop.
+        raise Fenced("No attempt has this token (any more).", remedy="Stop: another attempt goes on.")
     if known is None:
         raise Unauthenticated("This token is unknown, revoked or expired.", remedy=_TRY_AGAIN)
     if not known.current:

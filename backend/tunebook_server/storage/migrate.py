@@ -4,7 +4,9 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Engine, text
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, text
 
 MIGRATION_LOCK = 0x54756E65  # "Tune": one migrating process at a time
 
@@ -16,9 +18,28 @@ def migrations_folder() -> Path:
     return installed if installed.is_dir() else package.parents[1] / "migrations"
 
 
+def knows(revision: str) -> bool:
+    """Whether this Tunebook has that migration; a newer one's it has not."""
+    return revision in {
+        known.revision for known in ScriptDirectory(str(migrations_folder())).walk_revisions()
+    }
+
+
+def revision_of(connection: Connection) -> str:
+    """The newest migration that this database has had; empty for none."""
+    return MigrationContext.configure(connection).get_current_revision() or ""
+
+
+def migrate_within(connection: Connection) -> None:
+    """To the newest schema, inside the transaction that `connection` is in."""
+    connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
+    config = _config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
 def migrate(engine: Engine, revision: str = "head") -> None:
-    config = Config()
-    config.set_main_option("script_location", str(migrations_folder()))
+    config = _config()
     with engine.connect() as connection:
         connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": MIGRATION_LOCK})
         connection.commit()
@@ -32,3 +53,9 @@ def migrate(engine: Engine, revision: str = "head") -> None:
         finally:
             connection.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": MIGRATION_LOCK})
             connection.commit()
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(migrations_folder()))
+    return config

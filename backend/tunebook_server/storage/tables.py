@@ -64,6 +64,8 @@ server = Table(
     metadata,
     Column("only_row", Boolean, primary_key=True, server_default=text("true")),
     Column("generation", UUID(as_uuid=True), nullable=False, server_default=func.gen_random_uuid()),
+    _text("place", ""),
+    _number("first_epoch", "1"),
     _now("created_at"),
 )
 

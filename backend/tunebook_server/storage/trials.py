@@ -68,7 +68,8 @@ def claim(
         .where(trials.c.id == trial_id, _QUEUED)
         .values(
             state="running" if started else "claimed",
-            epoch=trials.c.epoch + 1,
+            # Above every epoch of a generation that a restore has ended.
+            epoch=func.greatest(trials.c.epoch + 1, select(tables.server.c.first_epoch).scalar_subquery()),
             attempts=trials.c.attempts + 1,
             lease_expires_at=lease(lease_seconds),
             worker_id=worker_id,

@@ -9,6 +9,8 @@ COMMANDS = {
     "up": ("run all of Tunebook on this machine", "server"),
     "server": ("run the server alone", "server"),
     "control": ("run the control worker alone", "server"),
+    "backup": ("write the database to a file", "server"),
+    "restore": ("restore a backup", "server"),
     "worker": ("run a worker on a training host", "worker"),
 }
 """Each with its purpose and the extra that brings it."""
