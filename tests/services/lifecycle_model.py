@@ -51,7 +51,6 @@ class ModelTrial:
     resumed: dict[int, int | None] = field(default_factory=dict)
     batches: dict[tuple[int, int], tuple[tuple[int, float], ...]] = field(default_factory=dict)
     checkpoints: dict[tuple[int, int], str] = field(default_factory=dict)
-    folders: dict[int, str] = field(default_factory=dict)
     dropped: dict[int, int] = field(default_factory=dict)
     endings: dict[int, tuple[object, ...]] = field(default_factory=dict)
     outcomes: dict[int, str] = field(default_factory=dict)
@@ -207,9 +206,9 @@ class Model:
         if earlier is not None:
             return None if earlier == uri else Mismatch
         folder = uri.rpartition("/")[0]
-        if any(f"{folder}/".startswith(f"{path}/") for at, path in trial.folders.items() if at != epoch):
+        others = {known.rpartition("/")[0] for (at, _), known in trial.checkpoints.items() if at != epoch}
+        if any(f"{folder}/".startswith(f"{path}/") for path in others):
             return Invalid
-        trial.folders.setdefault(epoch, folder)
         trial.checkpoints[epoch, step] = uri
         return None
 
