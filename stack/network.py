@@ -74,7 +74,7 @@ class Network:
             return
         hook, side = ("output", "oifname") if way is Way.OUT else ("input", "iifname")
         rules = (
-            f'table inet cut {{ chain all {{ type filter hook {hook} priority 0; {side} "eth0" drop; }}; }}'
+            f'table inet cut {{ chain words {{ type filter hook {hook} priority 0; {side} "eth0" drop; }}; }}'
         )
         _run([*self.prefix(host), programs.find("nft"), rules])
 
