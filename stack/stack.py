@@ -29,7 +29,7 @@ from tunebook_server.services import access
 from tunebook_server.storage.engine import Engine, connect
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
-READY_SECONDS = 90.0
+READY_SECONDS = 180.0
 END_SECONDS = 30.0
 """A worker drains before it ends."""
 POLL_SECONDS = 0.05

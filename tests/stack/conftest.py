@@ -12,22 +12,26 @@ from tests.live import ENDED, until
 
 TIMINGS = {
     "TUNEBOOK_BEAT_SECONDS": "1",
-    "TUNEBOOK_LEASE_SECONDS": "6",
-    "TUNEBOOK_FENCE_SECONDS": "5",
+    "TUNEBOOK_LEASE_SECONDS": "12",
+    "TUNEBOOK_FENCE_SECONDS": "10",
     "TUNEBOOK_SWEEP_SECONDS": "1",
     "TUNEBOOK_HINT_AGAIN_SECONDS": "2",
     "TUNEBOOK_GRACE_SECONDS": "2",
 }
 PROGRAM = """
-import argparse, time, tunebook
+import argparse, itertools, pathlib, time, tunebook
 parser = argparse.ArgumentParser()
 parser.add_argument("--rate", type=float)
 rate = parser.parse_args().rate
 trial = tunebook.current_trial()
-for step in range(1, 31):
+closed = pathlib.Path(__file__).with_name("closed")
+for step in itertools.count(1):
     trial.report(step, {"loss": rate / step})
     time.sleep(0.1)
+    if step >= 30 and not closed.exists():
+        break
 """
+"""Thirty steps, and more while a file `closed` lies beside it."""
 PATIENCE_SECONDS = 120.0
 
 
@@ -36,6 +40,7 @@ class Study:
         self.stack, self.trials_wanted = stack, trials
         script = folder / "train.py"
         script.write_text(PROGRAM)
+        self.closed = folder / "closed"
         template = {"name": "t", "argv": ["python", str(script)], "folder": str(folder), "environment": []}
         document = {
             "name": "s",
@@ -50,6 +55,13 @@ class Study:
             project = api.post("/projects", {"name": folder.name})["id"]
             api.post(f"/projects/{project}/job-templates", template)
             self.id = int(api.post(f"/projects/{project}/studies", document)["id"])
+
+    def hold(self) -> None:
+        """Until `release`, no trial ends."""
+        self.closed.touch()
+
+    def release(self) -> None:
+        self.closed.unlink()
 
     def ask(self, path: str, **parameters: object) -> dict[str, Any]:
         with closing(self.stack.api()) as api:
