@@ -4,10 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.synced
 
-.PHONY: demo test check format lint types bench screenshots lock clean
+.PHONY: demo stack test check format lint types bench screenshots lock clean
 
 demo: $(STAMP)
 	$(BIN)/tunebook up --data .tunebook --slots 2 --run examples/digits_study.toml
+
+# The installation of docker-compose.yml without containers, until Ctrl-C; STACK="--namespaces" for hosts of their own.
+stack: $(STAMP)
+	$(BIN)/python -m stack $(STACK)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n 2 --dist loadgroup

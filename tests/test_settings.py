@@ -52,6 +52,10 @@ def test_the_documented_defaults_are_the_real_ones() -> None:
         ("LEASE_SECONDS", "10"),
         ("FENCE_SECONDS", "90"),
         ("SAMPLE_AHEAD", "-1"),
+        ("TRUSTED_PROXIES", "10.0.0.0/33"),
+        ("TRUSTED_PROXIES", "10.0.0.7, everybody"),
+        ("DATABASE_PASSWORD_FILE", "/nowhere"),
+        ("BROKER_PASSWORD_FILE", "/nowhere"),
     ],
 )
 def test_a_wrong_value_is_refused_by_name(variable: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,3 +78,20 @@ def test_right_values_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "secret" not in repr(read)
     monkeypatch.setenv("TUNEBOOK_BROKER_URL", "redis://host/0")
     assert Settings().broker == "redis://host/0"
+
+
+def test_passwords_come_from_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name, url in (("DATABASE", "postgresql://tunebook@db/tunebook"), ("BROKER", "redis://redis/0")):
+        file = tmp_path / name
+        file.write_text(f"{name}-of-sixteen-letters\n")
+        monkeypatch.setenv(f"TUNEBOOK_{name}_URL", url)
+        monkeypatch.setenv(f"TUNEBOOK_{name}_PASSWORD_FILE", str(file))
+    read = Settings()
+    assert read.database_url.get_secret_value() == (
+        "postgresql://tunebook:DATABASE-of-sixteen-letters@db/tunebook"
+    )
+    assert read.broker == "redis://:BROKER-of-sixteen-letters@redis/0"
+    assert "sixteen" not in repr(read)
+    (tmp_path / "BROKER").write_text("")
+    with pytest.raises(ValidationError, match=r"TUNEBOOK_BROKER_PASSWORD_FILE: .* is empty"):
+        Settings()

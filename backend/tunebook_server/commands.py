@@ -52,15 +52,22 @@ def server(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="tunebook server", description="Runs the API and the pages.")
     parser.add_argument("--host", help="default: TUNEBOOK_HOST, else 127.0.0.1")
     parser.add_argument("--port", type=_port, help="default: TUNEBOOK_PORT, else 8787")
-    parser.add_argument("--no-migrate", action="store_true", help="leave the database's schema as it is")
+    migrating = parser.add_mutually_exclusive_group()
+    migrating.add_argument("--no-migrate", action="store_true", help="leave the database's schema as it is")
+    migrating.add_argument("--migrate-only", action="store_true", help="bring the schema up to date, and end")
+    parser.add_argument("--check", action="store_true", help="end with 0 if the server here answers")
     parser.add_argument("--login-code", action="store_true", help="print a login code for the owner, and end")
     parser.add_argument("--worker-token", metavar="NAME", help="print a new token for this worker, and end")
     parser.add_argument("--fd", type=int, help=argparse.SUPPRESS)  # the listening socket of `tunebook up`
     arguments = parser.parse_args(list(argv))
 
     def start() -> int:
+        if arguments.check:
+            return _check_server()
         if not arguments.no_migrate:
             _migrate()
+        if arguments.migrate_only:
+            return 0
         if arguments.login_code or arguments.worker_token:
             return _print_secret(arguments.worker_token)
         from tunebook_server.app import serve
@@ -83,9 +90,12 @@ def control(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="tunebook control", description="Samples ahead, takes back lost trials, compacts curves."
     )
-    parser.parse_args(list(argv))
+    parser.add_argument("--check", action="store_true", help="end with 0 if the control worker here sweeps")
+    arguments = parser.parse_args(list(argv))
 
     def start() -> int:
+        if arguments.check:
+            return _check_control()
         from tunebook_server.app import logs
         from tunebook_server.jobs import app
         from tunebook_server.services import health
@@ -106,6 +116,24 @@ def _migrate() -> None:
     with _database() as engine:
         migrate(engine)
         restoring.notice(engine)
+
+
+def _check_server() -> int:
+    from tunebook_server.embedded.answers import LOOPBACK, answers
+
+    host = {"0.0.0.0": LOOPBACK, "::": "[::1]"}.get(settings().host, settings().host)  # noqa: S104
+    if answers(f"http://{host}:{settings().port}"):
+        return 0
+    return _complain("server", f"port {settings().port} of {host} does not answer that all is well", FAILED)
+
+
+def _check_control() -> int:
+    from tunebook_server.jobs import sign
+
+    seconds = sign.age_seconds(settings().data)
+    if seconds <= sign.LONGEST_SWEEPS * settings().sweep_seconds + sign.PATIENCE_SECONDS:
+        return 0
+    return _complain("control", f"the last sweep began {seconds:.0f} s ago", FAILED)
 
 
 def _print_secret(worker: str | None) -> int:
@@ -132,16 +160,18 @@ def _database() -> Iterator["Engine"]:
 
 def attempt(name: str, start: Callable[[], int]) -> int:
     """Runs it; what an operator can set right is said in a line, without a traceback."""
-    from sqlalchemy.exc import OperationalError
-
     try:
         return start()
     except ValidationError as error:
         return _complain(name, "; ".join(map(_fault, error.errors())), WRONG_USE)
-    except OperationalError as error:
-        return _complain(name, f"the database does not answer: {error.orig}", FAILED)
     except (CannotRun, OSError) as error:
         return _complain(name, str(error), FAILED)
+    except Exception as error:
+        from sqlalchemy.exc import OperationalError  # half of what `--check` would load
+
+        if not isinstance(error, OperationalError):
+            raise
+        return _complain(name, f"the database does not answer: {error.orig}", FAILED)
 
 
 def _fault(fault: "ErrorDetails") -> str:

@@ -1,12 +1,15 @@
 """Settings, from TUNEBOOK_* environment variables; every one has a heading in docs/settings.md."""
 
+import ipaddress
 import re
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from tunebook import passwords
 
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 
@@ -30,8 +33,28 @@ def _web_address(url: str) -> str:
     return url.rstrip("/")
 
 
+def _with_password(name: str, url: str | None, file: Path) -> str:
+    if not url:
+        raise ValueError(f"TUNEBOOK_{name}_PASSWORD_FILE needs TUNEBOOK_{name}_URL")
+    try:
+        return passwords.into_url(url, file)
+    except passwords.WrongPassword as error:
+        raise ValueError(f"TUNEBOOK_{name}_PASSWORD_FILE: {error}") from None
+
+
 def _words(value: object) -> object:
     return [word.strip() for word in value.split(",") if word.strip()] if isinstance(value, str) else value
+
+
+def _networks(values: list[str]) -> list[str]:
+    for value in values:
+        try:
+            ipaddress.ip_network(value)
+        except ValueError:
+            raise ValueError(
+                f"{value!r} is no address or network; write 10.0.0.7 or 10.0.0.0/24, with commas between"
+            ) from None
+    return values
 
 
 class Settings(BaseSettings):
@@ -44,6 +67,9 @@ class Settings(BaseSettings):
     )
     broker_url: Annotated[SecretStr, AfterValidator(_broker)] = SecretStr("")
     """Empty: the broker is this same Postgres (`tunebook_broker`)."""
+    database_password_file: Path | None = None
+    broker_password_file: Path | None = None
+    """The passwords of these two: each is put into its URL."""
     data: Path = Path(".tunebook")
     host: str = Field(default="127.0.0.1", min_length=1)
     port: int = Field(default=8787, ge=0, le=65535)
@@ -54,6 +80,8 @@ class Settings(BaseSettings):
         "127.0.0.1",
         "[::1]",
     ]
+    trusted_proxies: Annotated[list[str], NoDecode, BeforeValidator(_words), AfterValidator(_networks)] = []
+    """Peers whose X-Forwarded-For and X-Forwarded-Proto are believed."""
 
     beat_seconds: Seconds = 15.0
     lease_seconds: Seconds = 90.0
@@ -61,6 +89,17 @@ class Settings(BaseSettings):
     sweep_seconds: Seconds = 5.0
     hint_again_seconds: Seconds = 30.0
     sample_ahead: int = Field(default=16, ge=0, le=1000)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_passwords(cls, given: dict[str, Any]) -> dict[str, Any]:
+        given = dict(given)
+        for name in ("database", "broker"):
+            file, url = given.get(f"{name}_password_file"), given.get(f"{name}_url")
+            if file:
+                plain = url.get_secret_value() if isinstance(url, SecretStr) else url
+                given[f"{name}_url"] = SecretStr(_with_password(name.upper(), plain, Path(file)))
+        return given
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:

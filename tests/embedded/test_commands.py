@@ -72,6 +72,20 @@ def test_server_alone_migrates_and_answers(tmp_path: Path, postgres_url: str) ->
         assert server.wait(10) == 0
 
 
+def test_the_schema_alone_is_migrated_and_a_check_tells_who_runs(tmp_path: Path, postgres_url: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    settings = {**environment(postgres_url), "TUNEBOOK_PORT": port, "TUNEBOOK_DATA": str(tmp_path)}
+    assert tunebook("server", "--migrate-only", **settings).returncode == 0
+    assert tunebook("server", "--migrate-only", "--no-migrate", **settings).returncode == 2
+    for command in ("server", "control"):
+        assert tunebook(command, "--check", **settings).returncode == 1
+    with started(tmp_path, "server", "--no-migrate", **settings), started(tmp_path, "control", **settings):
+        for command in ("server", "control"):
+            until(lambda name=command: tunebook(name, "--check", **settings).returncode == 0, "it is well")  # type: ignore[misc]
+    assert tunebook("server", "--check", **settings).returncode == 1
+
+
 def test_server_prints_a_login_code_or_a_worker_token_and_ends(database_url: str) -> None:
     code = tunebook("server", "--login-code", **environment(database_url))
     assert (code.returncode, len(code.stdout.strip())) == (0, 11)
@@ -91,6 +105,11 @@ def test_server_prints_a_login_code_or_a_worker_token_and_ends(database_url: str
         ),
         ("control", {"TUNEBOOK_LEASE_SECONDS": "3"}, "TUNEBOOK_LEASE_SECONDS must hold"),
         ("server", {"TUNEBOOK_HOST": "0.0.0.0"}, "TLS proxy"),
+        (
+            "server",
+            {"TUNEBOOK_DATABASE_PASSWORD_FILE": "/nowhere"},
+            "TUNEBOOK_DATABASE_PASSWORD_FILE: /nowhere",
+        ),
         ("server", {"TUNEBOOK_DATABASE_URL": "postgresql://x:hunter2@127.0.0.1:1/x"}, "does not answer"),
         ("control", {"TUNEBOOK_DATABASE_URL": "postgresql://x:hunter2@127.0.0.1:1/x"}, "does not answer"),
     ],

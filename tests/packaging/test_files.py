@@ -13,11 +13,13 @@ FOLDERS = [
     "benchmarks",
     "broker",
     "client",
+    "deploy",
     "docs",
     "examples",
     "frontend",
     "migrations",
     "screenshots",
+    "stack",
     "tests",
     "worker",
 ]

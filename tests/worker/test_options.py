@@ -24,6 +24,12 @@ def test_the_defaults(given: dict[str, str], tmp_path: Path) -> None:
     assert (options.token, options.slots, options.gpus, options.folder) == ("tbk_wrk_x", 1, (), tmp_path)
 
 
+def test_the_broker_has_its_password_from_a_file(given: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("sixteen-letters-and/more\n")
+    options = read({**given, "TUNEBOOK_BROKER_PASSWORD_FILE": str(tmp_path / "password")})
+    assert options.broker_url == "redis://:sixteen-letters-and%2Fmore@127.0.0.1/0"
+
+
 def test_flags_win_over_variables(given: dict[str, str]) -> None:
     options = read({**given, "TUNEBOOK_SLOTS": "3", "TUNEBOOK_WORKER_NAME": "a"}, slots=2, name="b")
     assert (options.slots, options.name) == (2, "b")
@@ -41,6 +47,9 @@ def test_there_is_a_slot_for_each_gpu_that_this_worker_may_use(given: dict[str, 
         ({"TUNEBOOK_BROKER_URL": " "}, "TUNEBOOK_BROKER_URL"),
         ({"TUNEBOOK_WORKER_TOKEN_FILE": ""}, "TUNEBOOK_WORKER_TOKEN_FILE"),
         ({"TUNEBOOK_WORKER_TOKEN_FILE": "/nowhere"}, "/nowhere"),
+        ({"TUNEBOOK_WORKER_TOKEN_FILE": "/dev/null"}, "is empty"),
+        ({"TUNEBOOK_BROKER_PASSWORD_FILE": "/nowhere"}, "TUNEBOOK_BROKER_PASSWORD_FILE"),
+        ({"TUNEBOOK_BROKER_PASSWORD_FILE": "/dev/null"}, "is empty"),
         ({"TUNEBOOK_SLOTS": "0"}, "--slots 0"),
         ({"TUNEBOOK_SLOTS": "many"}, "--slots many"),
         ({"TUNEBOOK_WORKER_NAME": "../up"}, "--name"),

@@ -1,6 +1,7 @@
 """`tunebook worker`: takes trials on this host until it is told to stop."""
 
 import argparse
+import contextlib
 import fcntl
 import os
 import signal
@@ -15,7 +16,7 @@ from celery import signals
 from celery.worker import state as celery_state
 
 from tunebook.api import Api
-from tunebook.errors import ApiError
+from tunebook.errors import ApiError, Unreachable
 from tunebook_worker import app, leftovers, log, options
 from tunebook_worker.clock import boot_seconds
 from tunebook_worker.kernel import keep_private
@@ -37,9 +38,14 @@ def worker(argv: Sequence[str]) -> int:
     )
     parser.add_argument("--slots", type=int, help="trials at the same time; default: one per GPU, else one")
     parser.add_argument("--name", help="unique among workers; default: the host's name")
+    parser.add_argument(
+        "--check", action="store_true", help="end with 0 if it runs and its server answers it"
+    )
     arguments = parser.parse_args(list(argv))
     try:
         chosen = options.read(os.environ, slots=arguments.slots, name=arguments.name)
+        if arguments.check:
+            return check(chosen)
         os.umask(0o077)
         lock = hold(chosen.own_folder)
     except WrongOption as error:
@@ -72,6 +78,30 @@ def hold(folder: Path) -> int:
     os.ftruncate(lock, 0)
     os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
     return lock
+
+
+def check(chosen: Options) -> int:
+    """0 when a worker has this folder and the server knows its token."""
+    if not is_held(chosen.own_folder):
+        sys.stderr.write(f"tunebook worker: no worker named {chosen.name!r} runs here.\n")
+        return 1
+    try:
+        with contextlib.closing(Api(chosen.url, chosen.token)) as api:
+            api.get("/me")
+    except (ApiError, Unreachable) as error:
+        sys.stderr.write(f"tunebook worker: {error}\n")
+        return 1
+    return 0
+
+
+def is_held(folder: Path) -> bool:
+    """Whether a worker has the lock: by the kernel's list, for trying it could keep one from starting."""
+    try:
+        inode = (folder / "lock").stat().st_ino
+    except FileNotFoundError:
+        return False
+    locks = (line.split() for line in Path("/proc/locks").read_text().splitlines())
+    return any(words[1] == "FLOCK" and words[5].rpartition(":")[2] == str(inode) for words in locks)
 
 
 def run(chosen: Options) -> int:

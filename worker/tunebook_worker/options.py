@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tunebook import passwords
+
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 
 
@@ -49,9 +51,7 @@ def read(environment: Mapping[str, str], *, slots: int | None = None, name: str 
     return Options(
         url=_needed(environment, "TUNEBOOK_URL", "the server's address, such as http://127.0.0.1:8787"),
         token=_token(environment),
-        broker_url=_needed(
-            environment, "TUNEBOOK_BROKER_URL", "where hints come from, such as redis://host/0"
-        ),
+        broker_url=_broker_url(environment),
         folder=Path(environment.get("TUNEBOOK_DATA") or ".tunebook").absolute(),
         name=chosen,
         gpus=gpus,
@@ -70,15 +70,27 @@ def _needed(environment: Mapping[str, str], variable: str, meaning: str) -> str:
     return value
 
 
+def _broker_url(environment: Mapping[str, str]) -> str:
+    url = _needed(environment, "TUNEBOOK_BROKER_URL", "where hints come from, such as redis://host/0")
+    file = environment.get("TUNEBOOK_BROKER_PASSWORD_FILE")
+    try:
+        return passwords.into_url(url, Path(file)) if file else url
+    except passwords.WrongPassword as error:
+        raise WrongOption(f"TUNEBOOK_BROKER_PASSWORD_FILE: {error}") from None
+
+
 def _token(environment: Mapping[str, str]) -> str:
     file = environment.get("TUNEBOOK_WORKER_TOKEN_FILE")
     if not file and environment.get("TUNEBOOK_WORKER_TOKEN"):
         return environment["TUNEBOOK_WORKER_TOKEN"].strip()
     file = _needed(environment, "TUNEBOOK_WORKER_TOKEN_FILE", "a file with this worker's token")
     try:
-        return Path(file).read_text(encoding="ascii").strip()
+        token = Path(file).read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise WrongOption(f"TUNEBOOK_WORKER_TOKEN_FILE {file}: {error}") from None
+    if not token:
+        raise WrongOption(f"TUNEBOOK_WORKER_TOKEN_FILE {file} is empty; a server prints one: --worker-token.")
+    return token
 
 
 def _slots(environment: Mapping[str, str], flag: int | None, *, default: int) -> int:

@@ -39,7 +39,7 @@ def login(body: LoginIn, request: Request, response: Response, engine: Database)
         secret,
         max_age=int(service.SESSION_LIFETIME.total_seconds()),
         path="/",
-        secure=state.secure,
+        secure=state.secure or request.url.scheme == "https",
         httponly=True,
         samesite="lax",
     )

@@ -14,6 +14,7 @@ from tunebook_server.api.router import router
 from tunebook_server.app.body_limit import BodyLimit
 from tunebook_server.app.compression import LEAST_BYTES, LEVEL, Compression
 from tunebook_server.app.envelope import Envelope
+from tunebook_server.app.forwarded import Forwarded
 from tunebook_server.app.gate import Gate
 from tunebook_server.app.visitor import visitor
 from tunebook_server.pages import router as pages
@@ -46,6 +47,7 @@ def create_app(engine: Engine, settings: Settings) -> FastAPI:
     app.add_middleware(BodyLimit)
     app.add_middleware(Gate, settings=settings, cookie_name=app.state.cookie_name)
     app.add_middleware(Envelope, secure=secure)
+    app.add_middleware(Forwarded, trusted=settings.trusted_proxies)
     return app
 
 

@@ -62,18 +62,21 @@ def configuration(app: object, settings: Settings) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=False,  # X-Forwarded-* from a peer that nobody declared is a lie
+        proxy_headers=False,  # `Forwarded` reads them, from declared peers
         timeout_graceful_shutdown=STOP_SECONDS,
         backlog=2048,
     )
 
 
 def refuse_unsafe_address(settings: Settings) -> None:
-    """Raises UnsafeAddress for a listener beyond this machine whose public address is not https."""
-    if not _is_loopback(settings.host) and not settings.public_url.startswith("https://"):
+    """Raises UnsafeAddress for a listener beyond this machine with neither a declared proxy nor a public
+    address that is https."""
+    declared = settings.trusted_proxies or settings.public_url.startswith("https://")
+    if not _is_loopback(settings.host) and not declared:
         raise UnsafeAddress(
             f"{settings.host} can be reached from other machines: put a TLS proxy in front and name its "
-            "address in TUNEBOOK_PUBLIC_URL (https://…), or listen on 127.0.0.1."
+            "address in TUNEBOOK_PUBLIC_URL (https://…), or where it comes from in TUNEBOOK_TRUSTED_PROXIES; "
+            "or listen on 127.0.0.1."
         )
 
 

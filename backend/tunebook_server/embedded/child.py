@@ -20,13 +20,14 @@ SETTLED_SECONDS = 60.0
 class Backoff:
     """How long to wait before the next start: 0.5 s, doubled with each crash in a row."""
 
-    def __init__(self) -> None:
+    def __init__(self, longest_seconds: float = LONGEST_PAUSE_SECONDS) -> None:
+        self.longest_seconds = longest_seconds
         self.crashes = 0
         self.due = 0.0
 
     def crashed(self, lived_seconds: float) -> float:
         self.crashes = 1 if lived_seconds >= SETTLED_SECONDS else self.crashes + 1
-        pause = min(FIRST_PAUSE_SECONDS * 2.0 ** (self.crashes - 1), LONGEST_PAUSE_SECONDS)
+        pause = min(FIRST_PAUSE_SECONDS * 2.0 ** (self.crashes - 1), self.longest_seconds)
         self.due = time.monotonic() + pause
         return pause
 
@@ -44,6 +45,7 @@ class Child:
         lifeline: Lifeline,
         say: Callable[[str], None],
         inherited: Sequence[int] = (),
+        backoff: Backoff | None = None,
     ) -> None:
         self.name = name
         self.argv = list(argv)
@@ -53,7 +55,7 @@ class Child:
         self.say = say
         self.inherited = tuple(inherited)
         self.process: subprocess.Popen[bytes] | None = None
-        self._backoff = Backoff()
+        self._backoff = backoff or Backoff()
         self._started_at = 0.0
 
     @property

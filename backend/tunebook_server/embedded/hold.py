@@ -12,8 +12,9 @@ from tunebook_server.embedded.errors import Held
 class Hold:
     """The lock on `folder`, from `take()` to `release()` or the process's end, however that comes."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, command: str = "tunebook up") -> None:
         self.folder = folder
+        self.command = command
         self._since = datetime.now(UTC).astimezone().isoformat(sep=" ", timespec="seconds")
         self._file = -1
 
@@ -26,7 +27,7 @@ class Hold:
             holder = _describe(os.pread(self._file, 4096, 0))
             os.close(self._file)
             raise Held(
-                f"{self.folder} is in use by another `tunebook up` ({holder}). "
+                f"{self.folder} is in use by another `{self.command}` ({holder}). "
                 "Stop that one, or choose another folder with --data."
             ) from None
         self.note("")

@@ -1,16 +1,15 @@
 """The parts of the tree as commands: what each is started with, and what it is told."""
 
-import http.client
 import os
 import socket
 import sys
 from pathlib import Path
 
 from tunebook_broker import broker_url
+from tunebook_server.embedded.answers import LOOPBACK
 from tunebook_server.embedded.errors import UpFailed
 from tunebook_server.embedded.tokens import WORKER_FILE
 
-LOOPBACK = "127.0.0.1"
 BACKLOG = 2048
 JOB_GRACE_SECONDS = 3
 
@@ -57,14 +56,3 @@ def listen(port: int) -> socket.socket:
             f"Port {port} on {LOOPBACK} cannot be used ({error.strerror}). "
             "Choose another with --port, or any free one with --port 0."
         ) from None
-
-
-def answers(address: str) -> bool:
-    connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=2)
-    try:
-        connection.request("GET", "/health")
-        return connection.getresponse().status == http.HTTPStatus.OK
-    except OSError:
-        return False
-    finally:
-        connection.close()

@@ -38,7 +38,8 @@ class Postgres:
         self.socket_folder = socket_folder(self.folder)
 
     def url(self, database: str = "tunebook") -> str:
-        return f"postgresql://tunebook@/{database}?host={quote(str(self.socket_folder), safe='')}"
+        port = f"&port={self.settings['port']}" if "port" in self.settings else ""
+        return f"postgresql://tunebook@/{database}?host={quote(str(self.socket_folder), safe='')}{port}"
 
     def start(self, give_up: Callable[[], bool] = lambda: False) -> None:
         """Returns when connections are accepted, also after a crash.
@@ -121,8 +122,8 @@ class Postgres:
                     process.send_signal(ending)
             _, orphans = psutil.wait_procs(orphans, timeout=ORPHAN_TIMEOUT_SECONDS)
         pid_file.unlink(missing_ok=True)
-        for name in (".s.PGSQL.5432", ".s.PGSQL.5432.lock"):
-            (self.socket_folder / name).unlink(missing_ok=True)
+        for socket in self.socket_folder.glob(".s.PGSQL.*"):
+            socket.unlink(missing_ok=True)
 
     def _wait_until_ready(self, log_start: int, give_up: Callable[[], bool]) -> None:
         import psycopg

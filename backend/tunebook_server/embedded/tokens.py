@@ -15,8 +15,13 @@ CLIENT_FILE = "client.token"
 def write_tokens(engine: Engine, folder: Path) -> None:
     """DATA/worker.token anew; DATA/client.token unless the one there still works."""
     write_private(folder / WORKER_FILE, access.create_worker_token(engine, name=socket.gethostname()))
+    write_client_token(engine, folder, name="tunebook up")
+
+
+def write_client_token(engine: Engine, folder: Path, *, name: str) -> None:
+    """DATA/client.token, the owner's, unless the one there still works."""
     if not _works(engine, folder / CLIENT_FILE):
-        write_private(folder / CLIENT_FILE, access.create_owner_token(engine, name="tunebook up"))
+        write_private(folder / CLIENT_FILE, access.create_owner_token(engine, name=name))
 
 
 def _works(engine: Engine, file: Path) -> bool:

@@ -6,11 +6,12 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from tunebook_server.embedded.answers import LOOPBACK, answers
 from tunebook_server.embedded.child import Backoff, Child, ended
 from tunebook_server.embedded.errors import PostgresFailed, UpFailed
 from tunebook_server.embedded.hold import Hold
 from tunebook_server.embedded.kernel import Lifeline
-from tunebook_server.embedded.parts import LOOPBACK, answers, listen, parts, python
+from tunebook_server.embedded.parts import listen, parts, python
 from tunebook_server.embedded.places import private_folder, write_private
 from tunebook_server.embedded.postgres import DEATH_SIGNAL, Postgres, make_database
 from tunebook_server.embedded.tokens import CLIENT_FILE, write_tokens

@@ -2,7 +2,7 @@
 
 import socket
 import warnings
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from celery import Celery
@@ -11,6 +11,7 @@ from celery.exceptions import SecurityWarning
 from tunebook_broker.prompt import be_prompt
 from tunebook_server import broker
 from tunebook_server.domain.errors import NotFound
+from tunebook_server.jobs import sign
 from tunebook_server.jobs.refresh import refreshing
 from tunebook_server.jobs.sweep import Sweep
 from tunebook_server.jobs.wake import wake
@@ -60,7 +61,8 @@ def run() -> None:
     configuration = settings()
     broker.configure(configuration)
     seconds = configuration.sweep_seconds
-    threads = (Sweep(engine(), seconds=seconds), refreshing(engine(), seconds=seconds))
+    alive = partial(sign.touch, configuration.data)
+    threads = (Sweep(engine(), seconds=seconds, begin=alive), refreshing(engine(), seconds=seconds))
     for thread in threads:
         thread.start()
     try:

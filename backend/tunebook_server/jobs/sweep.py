@@ -66,19 +66,28 @@ class Sweep(threading.Thread):
     """Takes all steps each `seconds` until `stop()`; one that fails is logged and the others still run."""
 
     def __init__(
-        self, engine: Engine, *, seconds: float, steps: Sequence[Step] | None = None, lock: int = SWEEP_LOCK
+        self,
+        engine: Engine,
+        *,
+        seconds: float,
+        steps: Sequence[Step] | None = None,
+        lock: int = SWEEP_LOCK,
+        begin: Callable[[], object] = lambda: None,
     ) -> None:
         super().__init__(name="sweep", daemon=True)
         self.engine = engine
         self.seconds = seconds
         self.steps = (*STEPS, Clean()) if steps is None else steps
         self.lock = lock
+        self.begin = begin
+        """Called before each pass, also by the processes that do not hold the lock."""
         self.failures = 0
         self._stopping = threading.Event()
 
     def run(self) -> None:
         while not self._stopping.is_set():
             started = time.monotonic()
+            self._attempt(self.begin)
             self._attempt(self.pass_once)
             self._stopping.wait(max(0.0, self.seconds - (time.monotonic() - started)))
 
