@@ -20,6 +20,7 @@ from tunebook_worker.kernel import keep_private
 from tunebook_worker.options import Options, WrongOption
 from tunebook_worker.orders import Word
 from tunebook_worker.registration import Registration
+from tunebook_worker.removals import Removals
 from tunebook_worker.slots import Closing, Slots
 
 Handler = Callable[[int, FrameType | None], object]
@@ -89,7 +90,10 @@ def run(chosen: Options) -> int:
     signals.worker_ready.connect(lambda **_: _handle_signals(end), weak=False)
     closing.start()
     registration.start()
+    removals = Removals(chosen, api, worker_id=lambda: registration.worker_id)
+    removals.start()
     celery.start()
+    removals.end()
     registration.end()
     return int(celery.exitcode or 0)
 

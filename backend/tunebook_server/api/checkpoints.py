@@ -25,7 +25,8 @@ def register(trial_id: Id, body: CheckpointIn, engine: Database, principal: Repo
     """Register a complete checkpoint: the next attempt resumes from the newest. The answer names those of
     this attempt that the study's policy gives up."""
     principal.require_epoch(body.epoch)
-    found = checkpoints.register(engine, trial_id=trial_id, **body.model_dump())
+    metric = None if body.metric is None else float(body.metric)
+    found = checkpoints.register(engine, trial_id=trial_id, **{**body.model_dump(), "metric": metric})
     registered = {name: getattr(found, name) for name in CheckpointOut.model_fields}
     return {**registered, "given_up": checkpoints.given_up(engine, trial_id=trial_id, epoch=body.epoch)}
 

@@ -27,7 +27,7 @@ class CheckpointIn(Received):
     epoch: Epoch
     step: Step
     uri: Uri
-    metric: float | None = None
+    metric: float | Literal["NaN", "Infinity", "-Infinity"] | None = None
     size_bytes: int | None = Field(default=None, ge=0, le=INT64_MOST)
     content_hash: Annotated[Word, Field(max_length=HASH_LONGEST)] = ""
 
