@@ -32,8 +32,12 @@ def fetch(
 ) -> dict[str, Any]:
     """The first of the errand's checkpoints that is whole: `taken` is its place (None without any), `path`
     the local copy, `problems` what is wrong with each one before it; `away` or `unusable` where none can be
-    had now, or from here."""
+    had now, or from here.
+
+    One that cannot be read for all the patience there is, is passed over if another can be read then.
+    """
     problems: list[dict[str, Any]] = []
+    away = ""
     end = time.monotonic() + patience_seconds
     for place, candidate in enumerate(errand["candidates"]):
         attempt = 0
@@ -44,15 +48,19 @@ def fetch(
             except StoreAway as error:
                 log.warn("the checkpoint store is away", uri=candidate["uri"], detail=str(error))
                 if time.monotonic() >= end:
-                    return {"away": str(error)}
+                    away = away or str(error)
+                    problems.append(_problem(candidate, f"it cannot be read: {error}", final=False))
+                    break
                 sleep(full_jitter(attempt, cap=MAX_WAIT_SECONDS))
                 attempt += 1
             except Unusable as error:
                 return {"unusable": str(error)}
             except (Missing, Damaged) as error:
-                problems.append(_problem(candidate, str(error)))
+                # A file that is not on this host may be on another one.
+                final = isinstance(error, Damaged) or stores.is_remote(str(candidate["uri"]))
+                problems.append(_problem(candidate, str(error), final=final))
                 break
-    return {"taken": None, "path": None, "problems": problems}
+    return {"away": away} if away else {"taken": None, "path": None, "problems": problems}
 
 
 def _one(candidate: dict[str, Any], folder: Path) -> Path:
@@ -86,15 +94,9 @@ def _compare(candidate: dict[str, Any], found: stores.Stamp, kind: str) -> None:
         raise Damaged("it is damaged: its content is not what was registered")
 
 
-def _problem(candidate: dict[str, Any], text: str) -> dict[str, Any]:
-    """`final`: gone or damaged for every host; a file that is not here may be on another one."""
-    here_alone = not stores.is_remote(str(candidate["uri"])) and "not on this host" in text
-    return {
-        "epoch": candidate["epoch"],
-        "step": candidate["step"],
-        "problem": text,
-        "final": not here_alone,
-    }
+def _problem(candidate: dict[str, Any], text: str, *, final: bool) -> dict[str, Any]:
+    """`final`: gone or damaged for every host."""
+    return {"epoch": candidate["epoch"], "step": candidate["step"], "problem": text, "final": final}
 
 
 def main() -> int:
