@@ -10,9 +10,9 @@ depends_on = None
 
 def upgrade() -> None:
     op.execute("SET LOCAL lock_timeout = '2s'")
-    op.execute("ALTER TABLE studies ADD COLUMN checkpoints jsonb NOT NULL DEFAULT '{}'")
-    # Nothing was ever removed from these, and nobody has asked for it.
-    op.execute("""UPDATE studies SET checkpoints = '{"keep": "all"}'""")
+    # Nothing was ever removed from the studies that exist, and nobody has asked for it.
+    op.execute("""ALTER TABLE studies ADD COLUMN checkpoints jsonb NOT NULL DEFAULT '{"keep": "all"}'""")
+    op.execute("ALTER TABLE studies ALTER COLUMN checkpoints SET DEFAULT '{}'")
     op.execute(
         """
         ALTER TABLE checkpoints
@@ -42,7 +42,6 @@ def upgrade() -> None:
     op.execute(
         "ALTER TABLE trials ADD COLUMN retention text CHECK (retention IN ('open', 'kept', 'settled'))"
     )
-    op.execute("UPDATE trials SET retention = 'open' WHERE id IN (SELECT trial_id FROM checkpoints)")
     op.execute("CREATE INDEX trials_unsettled ON trials (id) WHERE retention = 'open'")
 
 

@@ -132,6 +132,15 @@ def test_what_is_not_kept_is_removed_by_a_worker_and_never_resumed_from(engine: 
     assert (again.resume.step, [each.step for each in again.older]) == (3, [1])
 
 
+def test_one_that_cannot_be_removed_does_not_hold_up_the_others(engine: Engine) -> None:
+    (job,), worker_id = jobs(engine)
+    for step in range(4):
+        job.save(step)
+    first, *_ = retention.take(engine, worker_id=worker_id, roots=[Root(ROOT, False)])
+    retention.confirm(engine, worker_id=worker_id, checkpoint_ids=[], failed=[first.id], actor="worker:w")
+    assert due(engine, worker_id) == [1, 2, 0]
+
+
 def test_one_that_is_kept_cannot_be_confirmed_away(engine: Engine) -> None:
     (job,), worker_id = jobs(engine)
     job.save(1)

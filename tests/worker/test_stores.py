@@ -2,14 +2,17 @@
 
 import hashlib
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+import fsspec
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from tunebook_worker import stores
 from tunebook_worker.fetch import fetch
-from tunebook_worker.stores import Missing, StoreAway, Unusable
+from tunebook_worker.stores import Missing, Unusable
 
 ROOT = "memory://checkpoints"
 OWN: dict[str, Any] = {"root": ROOT, "trial_id": 1, "epoch": 2}
@@ -46,22 +49,41 @@ def test_a_folder_comes_back_as_it_went_in(tmp_path: Path) -> None:
         stores.download(f"{ROOT}/1/2/4-in", tmp_path / "again")
 
 
-def test_what_changes_while_it_is_copied_is_not_stored(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+class Unsteady(MemoryFileSystem):  # type: ignore[misc]
+    """A store of this process that can be away in parts, and take its time."""
+
+    protocol = "unsteady"
+    away: ClassVar[set[str]] = set()
+    meanwhile: ClassVar[Callable[[], object]] = bool
+
+    @classmethod
+    def _strip_protocol(cls, path: str) -> str:
+        return str(super()._strip_protocol(path.replace("unsteady://", "memory://")))
+
+    def _open(self, path: str, mode: str = "rb", **options: Any) -> Any:
+        if path in self.away:
+            raise ConnectionError("no answer")
+        if mode == "wb":
+            Unsteady.meanwhile()
+        return super()._open(path, mode, **options)
+
+
+@pytest.fixture
+def unsteady() -> Iterator[type[Unsteady]]:
+    fsspec.register_implementation("unsteady", Unsteady, clobber=True)
+    yield Unsteady
+    Unsteady.away, Unsteady.meanwhile = set(), bool
+
+
+def test_what_changes_while_it_is_copied_is_not_stored(tmp_path: Path, unsteady: type[Unsteady]) -> None:
     path = tmp_path / "in"
     path.write_bytes(b"1")
-    copy = stores._copy
-
-    def and_change(*streams: Any) -> tuple[int, str]:
-        found = copy(*streams)
-        with path.open("ab") as more:
-            more.write(b"2")
-        return found
-
-    monkeypatch.setattr(stores, "_copy", and_change)
+    unsteady.meanwhile = lambda: path.write_bytes(path.read_bytes() + b"2")
     with pytest.raises(Unusable, match="changes while it is copied"):
-        stores.upload(path, f"{ROOT}/1/2/6-in")
+        stores.upload(path, "unsteady://x/1/2/6-in")
+    changes = iter([b"12"])
+    unsteady.meanwhile = lambda: [path.write_bytes(content) for content in changes]
+    assert stores.upload(path, "unsteady://x/1/2/6-in").size_bytes == 2, "once is forgiven"
 
 
 def test_what_is_no_checkpoint_is_named(tmp_path: Path) -> None:
@@ -124,27 +146,18 @@ def candidate(uri: str, step: int, stamp: stores.Stamp) -> dict[str, Any]:
 
 
 def test_a_store_that_stays_away_is_not_taken_for_an_empty_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, unsteady: type[Unsteady]
 ) -> None:
     """Another checkpoint is taken where it can be read; where none can, nothing is started over."""
     (tmp_path / "in").write_bytes(b"weights")
-    older = candidate(f"{ROOT}/1/2/1-in", 1, stores.upload(tmp_path / "in", f"{ROOT}/1/2/1-in"))
-    last = candidate(f"{ROOT}/1/2/2-in", 2, stores.upload(tmp_path / "in", f"{ROOT}/1/2/2-in"))
-    download = stores.download
-
-    def away(uri: str, path: Path) -> stores.Stamp:
-        if uri in gone:
-            raise StoreAway(f"{uri}: no answer")
-        return download(uri, path)
-
-    monkeypatch.setattr(stores, "download", away)
-    errand = {"candidates": [last, older], "folder": str(tmp_path / "resume")}
-    gone = {last["uri"]}
+    places = {step: f"unsteady://y/1/2/{step}-in" for step in (2, 1)}
+    candidates = [candidate(uri, step, stores.upload(tmp_path / "in", uri)) for step, uri in places.items()]
+    errand = {"candidates": candidates, "folder": str(tmp_path / "resume")}
+    unsteady.away = {"/y/1/2/2-in"}
     found = fetch(errand, patience_seconds=0.0)
     assert (found["taken"], [p["final"] for p in found["problems"]]) == (1, [False])
-    gone = {last["uri"], older["uri"]}
+    unsteady.away = {"/y/1/2/2-in", "/y/1/2/1-in"}
     assert "no answer" in fetch(errand, patience_seconds=0.0)["away"]
-    gone = set()
-    waited: list[float] = []
-    assert fetch(errand, patience_seconds=60.0, sleep=waited.append)["taken"] == 0
-    assert waited == []
+    waits = iter([lambda: None, unsteady.away.clear])
+    found = fetch(errand, patience_seconds=60.0, sleep=lambda seconds: next(waits)())
+    assert found["taken"] == 0

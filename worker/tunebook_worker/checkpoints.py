@@ -70,6 +70,7 @@ class Checkpoints(threading.Thread):
                 if closing and not noted:
                     return
                 if not noted:
+                    self._posting.check_time()
                     self._posting.pause(IDLE_SECONDS)
 
     def _keep(self, place: Path) -> None:

@@ -72,6 +72,10 @@ class Delivery(threading.Thread):
         self._checkpoints.give_up_after(seconds)
         self._posting.give_up_after(seconds)
 
+    def hurry_checkpoints(self, seconds: float) -> None:
+        """The outcome waits for them no longer than that: the trial is not wanted any more."""
+        self._checkpoints.give_up_after(seconds)
+
     def run(self) -> None:
         self._checkpoints.start()
         try:

@@ -35,9 +35,11 @@ class Removals(threading.Thread):
         worker = f"/workers/{self._worker_id()}"
         roots = [{"uri": root, "shared": shared} for root, shared in self._options.checkpoint_roots]
         due = self._api.post(f"{worker}:removals", {"roots": roots})["items"]
-        gone = [int(each["id"]) for each in due if self._remove(each)]
-        if gone:
-            self._api.post(f"{worker}:removed", {"removed": gone})
+        done = {int(each["id"]): self._remove(each) for each in due}
+        gone = [checkpoint_id for checkpoint_id, is_gone in done.items() if is_gone]
+        failed = [checkpoint_id for checkpoint_id, is_gone in done.items() if not is_gone]
+        if done:
+            self._api.post(f"{worker}:removed", {"removed": gone, "failed": failed})
         return len(gone) > 0
 
     def _remove(self, due: dict[str, object]) -> bool:

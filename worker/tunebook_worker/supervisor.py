@@ -210,7 +210,10 @@ class Supervision:
             if self.patience_seconds is not None:
                 self.delivery.give_up_after(self.patience_seconds)
             _say(orders.ALIVE)
-            self._hurry(self.events.next(TICK_SECONDS / 10))
+            event = self.events.next(TICK_SECONDS / 10)
+            self._hurry(event)
+            if self.cause is Cause.CANCELLED or (event is not None and event.kind is Kind.CANCELLED):
+                self.delivery.hurry_checkpoints(self.order.grace_seconds)
         self.beats.end()
         if self.delivery.acknowledged:
             if self.order.store and not self.delivery.unkept:

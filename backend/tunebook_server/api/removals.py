@@ -28,7 +28,9 @@ def take(worker_id: Id, body: RemovalsIn, engine: Database, principal: WorkerIts
 def confirm(worker_id: Id, body: RemovedIn, engine: Database, principal: WorkerItself) -> dict[str, Any]:
     """These are gone from their store; said again, it changes nothing."""
     _own(principal, worker_id)
-    gone = retention.confirm(engine, worker_id=worker_id, checkpoint_ids=body.removed, actor=principal.actor)
+    gone = retention.confirm(
+        engine, worker_id=worker_id, checkpoint_ids=body.removed, failed=body.failed, actor=principal.actor
+    )
     return {"removed": len(gone)}
 
 

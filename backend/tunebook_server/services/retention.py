@@ -73,15 +73,25 @@ def take(engine: Engine, *, worker_id: int, roots: Sequence[Root]) -> list[Check
     return list(found.values())
 
 
-def confirm(engine: Engine, *, worker_id: int, checkpoint_ids: Sequence[int], actor: str) -> list[Checkpoint]:
-    """The worker has removed these; an id that is not condemned, or was confirmed before, changes nothing."""
-    if len(checkpoint_ids) > REMOVED_AT_ONCE:
-        problem = f"removed has {len(checkpoint_ids)} entries"
-        raise Invalid(problem, field="removed", remedy=f"At most {REMOVED_AT_ONCE}.")
+def confirm(
+    engine: Engine,
+    *,
+    worker_id: int,
+    checkpoint_ids: Sequence[int],
+    failed: Sequence[int] = (),
+    actor: str,
+) -> list[Checkpoint]:
+    """The worker has removed these; an id that is not condemned, or was confirmed before, changes nothing.
+    Those that `failed` are told again, after all others."""
+    for field, ids in (("removed", checkpoint_ids), ("failed", failed)):
+        if len(ids) > REMOVED_AT_ONCE:
+            problem = f"{field} has {len(ids)} entries"
+            raise Invalid(problem, field=field, remedy=f"At most {REMOVED_AT_ONCE}.")
     with transaction(engine) as connection:
         if workers.get(connection, worker_id) is None:
             raise NotFound(f"there is no worker {worker_id}")
         gone = checkpoints.removed(connection, checkpoint_ids)
+        checkpoints.put_off(connection, failed)
         for each in gone:
             detail = {"epoch": each.epoch, "step": each.step, "uri": each.uri, "reason": each.removal_reason}
             target = f"trial:{each.trial_id}"

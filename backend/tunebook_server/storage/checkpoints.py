@@ -153,6 +153,16 @@ def removed(connection: Connection, checkpoint_ids: Sequence[int]) -> list[Check
     return [_checkpoint(row) for row in connection.execute(statement)]
 
 
+def put_off(connection: Connection, checkpoint_ids: Sequence[int]) -> None:
+    """Behind all others that are condemned."""
+    connection.execute(
+        update(checkpoints)
+        .where(checkpoints.c.id.in_(checkpoint_ids))
+        .where(checkpoints.c.condemned_at.is_not(None), checkpoints.c.removed_at.is_(None))
+        .values(condemned_at=func.clock_timestamp())
+    )
+
+
 def settle(connection: Connection, trial_id: int, retention: str) -> None:
     """`open`: to be judged again when the trial has ended; `kept`: when better ones have; else `settled`."""
     connection.execute(update(_trials).where(_trials.c.id == trial_id).values(retention=retention))
@@ -162,7 +172,8 @@ def reopen(connection: Connection, study_id: int) -> None:
     """The study's policy has changed: its trials are judged again."""
     connection.execute(
         update(_trials)
-        .where(_trials.c.study_id == study_id, _trials.c.retention.is_not(None))
+        .where(_trials.c.study_id == study_id)
+        .where(_trials.c.id.in_(select(checkpoints.c.trial_id)))
         .values(retention="open")
     )
 

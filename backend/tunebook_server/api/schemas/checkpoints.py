@@ -115,8 +115,14 @@ class RemovalsOut(Sent):
     items: list[RemovalOut]
 
 
+CheckpointId = Annotated[int, Field(ge=1, le=INT64_MOST)]
+
+
 class RemovedIn(Received):
-    removed: list[Annotated[int, Field(ge=1, le=INT64_MOST)]] = Field(max_length=REMOVED_AT_ONCE)
+    """`failed`: could not be removed this time; others are told before them."""
+
+    removed: list[CheckpointId] = Field(max_length=REMOVED_AT_ONCE)
+    failed: list[CheckpointId] = Field(default=[], max_length=REMOVED_AT_ONCE)
 
 
 class RemovedOut(Sent):
