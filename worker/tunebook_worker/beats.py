@@ -33,7 +33,8 @@ class Beats(threading.Thread):
         self._ended = threading.Event()
         self.agreed_at = order.claimed_at
         """`boot_seconds()` just before the last request that the server answered with "yours"."""
-        self._due_at = boot_seconds() + self._beat_seconds
+        # What follows a dead supervisor does not know when that one was answered last: it beats at once.
+        self._due_at = boot_seconds() + (0.0 if order.salvage else self._beat_seconds)
 
     def end(self) -> None:
         self._ended.set()

@@ -73,7 +73,7 @@ class Supervision:
 
     def run(self) -> Status:
         job: subprocess.Popen[bytes] | None = None
-        if self.beats.silent_seconds() >= self.fence_seconds:
+        if not self.order.salvage and self.beats.silent_seconds() >= self.fence_seconds:
             return Status.KEPT  # this process slept through its lease
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self.events.signalled)
