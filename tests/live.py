@@ -168,6 +168,7 @@ class Live:
         parallel: int = 1,
         attempts: int = 3,
         environment: Sequence[str] = (),
+        checkpoints: Mapping[str, object] | None = None,
         space: Sequence[Mapping[str, object]] = (
             {"name": "rate", "type": "float", "low": 0.1, "high": 1.0, "role": "nuisance"},
         ),
@@ -191,6 +192,7 @@ class Live:
             "budget": {"trials": trials, "parallel": parallel, "attempts": attempts},
             "space": list(space),
             "job": {"template": name},
+            "checkpoints": checkpoints or {},
         }
         self.studies.append(int(self.api.post(f"/projects/{project}/studies", document)["id"]))
         return self.studies[-1]
@@ -243,6 +245,10 @@ class Live:
                 if marked and process.status() != psutil.STATUS_ZOMBIE:
                     found.append(process)
         return found
+
+    def checkpoints(self, trial: int) -> list[dict[str, Any]]:
+        """The newest first."""
+        return list(self.api.get(f"/trials/{trial}/checkpoints")["items"])
 
     def log(self, trial: int) -> str:
         tail = self.api.get(f"/trials/{trial}/log")

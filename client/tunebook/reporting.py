@@ -67,7 +67,7 @@ class Sender:
             refused = self._report(batch, series)
         for record in batch:
             if record["type"] == "checkpoint":
-                where = {"step": record["step"], "uri": record["path"], "metric": None}
+                where = {"step": record["step"], "uri": record["path"], "metric": record.get("metric")}
                 refused += not self._post("checkpoint", where)
             elif record["type"] == "finish":
                 lost = record["dropped"] + self.spool.damaged + self.refused + refused

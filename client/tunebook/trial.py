@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, SupportsFloat, SupportsIndex
 from urllib.parse import unquote, urlsplit
 
-from tunebook.points import checked_step, checked_values
+from tunebook.points import checked_step, checked_values, encode
+from tunebook.points import number as scalar
 from tunebook.spool import Record, SpoolWriter
 
 log = logging.getLogger("tunebook")
@@ -57,15 +58,20 @@ class Trial:
         objective = {name: numbers[name] for name in (self._objective,) if name in numbers}
         self._spool.append(record, instead={**record, "values": objective} if objective else None)
 
-    def checkpoint(self, step: SupportsIndex, path: str | Path) -> None:
+    def checkpoint(self, step: SupportsIndex, path: str | Path, metric: SupportsFloat | None = None) -> None:
         """Registers a complete file or folder that this trial can be resumed from at `step`.
 
+        `metric`: its quality, by which the best are kept; without it the objective's last value up to `step`.
+        Returns at once; the worker copies what is there to where checkpoints are kept, so leave it as it is.
         Raises FileNotFoundError when it is not there: write it first, under another name, then rename it.
         """
         number, place = checked_step(step), Path(path).absolute()
         if not place.exists():
             raise FileNotFoundError(f"checkpoint {place} does not exist")
-        self._append({"type": "checkpoint", "step": number, "path": str(place)})
+        record: Record = {"type": "checkpoint", "step": number, "path": str(place)}
+        if metric is not None:
+            record["metric"] = encode(scalar("metric", metric))
+        self._append(record)
 
     def _append(self, record: Record, *, last: bool = False) -> None:
         if self._spool is not None and not self._spool.append(record, important=True, last=last):

@@ -21,6 +21,8 @@ WORKER_ROUTES = {
     "/api/v1/workers/{worker_id}:beat",
     "/api/v1/workers/{worker_id}:claim",
     "/api/v1/workers/{worker_id}:stopped",
+    "/api/v1/workers/{worker_id}:removals",
+    "/api/v1/workers/{worker_id}:removed",
     "/api/v1/trials/{trial_id}:claim",
 }
 BOTH = ("GET", "/api/v1/me")

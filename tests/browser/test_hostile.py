@@ -22,6 +22,7 @@ from tunebook_server.services import (
     trials,
     workers,
 )
+from tunebook_server.services.checkpoints import Resumed
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 Open = Callable[..., Visit]
@@ -79,12 +80,24 @@ def grow(engine: Engine) -> tuple[int, int, int]:
         claim = trials.claim(engine, trial_id=queued.id, worker_id=worker.id, host=payload)
         trial_id, epoch = queued.id, claim.trial.epoch
         environment = {"git": {"commit": payload, "dirty": True}}
-        trials.start(engine, trial_id=trial_id, epoch=epoch, environment=environment, host=payload)
+        resumed = Resumed(None, None, payload)
+        trials.start(
+            engine, trial_id=trial_id, epoch=epoch, environment=environment, host=payload, resumed=resumed
+        )
         report(engine, trial_id, epoch, 0.1 + number / 100)
         content = "\n".join(PAYLOADS).encode()
         logs.append(engine, trial_id=trial_id, epoch=epoch, sequence=0, content=content)
         uri = f"/{payload}/{trial_id}"
-        checkpoints.register(engine, trial_id=trial_id, epoch=epoch, step=1, uri=uri, metric=0.5)
+        checkpoints.register(
+            engine,
+            trial_id=trial_id,
+            epoch=epoch,
+            step=1,
+            uri=uri,
+            metric=0.5,
+            size_bytes=2**40,
+            content_hash=payload,
+        )
         trials.edit_note(engine, trial_id=trial_id, note=payload, actor=ACTOR)
         state = "infeasible" if number % 3 == 2 else "completed"
         if number < len(PAYLOADS) - 1:

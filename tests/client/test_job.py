@@ -76,14 +76,16 @@ def test_sees_its_trial_and_reports(start: Start, tmp_path: Path) -> None:
         path = trial.checkpoint_folder / "step-1.npz"
         path.write_bytes(b"weights")
         trial.checkpoint(1, path)
+        trial.checkpoint(2, path, metric=float("nan"))
         trial.report(1, {})
         assert not trial.should_stop
     """
     finish(start(code))
-    first, second = spooled(tmp_path)
+    first, second, third = spooled(tmp_path)
     assert first.pop("time") > 1.7e9
     assert first == {"type": "report", "step": 0, "values": {"train/loss": 2.3, "valid/error": "NaN"}}
     assert second == {"type": "checkpoint", "step": 1, "path": str(tmp_path / "checkpoints/step-1.npz")}
+    assert third == {**second, "step": 2, "metric": "NaN"}
 
 
 @pytest.mark.parametrize("uri", ["/data/a b/step-5.npz", "file:///data/a%20b/step-5.npz"])

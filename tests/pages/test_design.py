@@ -32,6 +32,8 @@ def sent(document: dict[str, Any]) -> dict[str, str]:
         {"parents": [12, 3]},
         {"checks": {"boundary.edge_share": 0.4, "sampling.needed_trials": 20}},
         {"round": 7},
+        {"checkpoints": {"keep_best": 3, "keep_last": 0, "keep_trials": 5}},
+        {"checkpoints": {"keep": "all"}},
         {"round": "7"},
         {"round": 'wide, "narrow"'},
         {"round": " true"},

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.services.making import SPACE
 from tunebook_server.domain.project import JobTemplate
 from tunebook_server.pages.login import own_path
-from tunebook_server.pages.rendering import address, changed, duration, moment, number, setting
+from tunebook_server.pages.rendering import address, changed, duration, moment, number, setting, size
 from tunebook_server.pages.reproduction import command, uncommitted
 from tunebook_worker import launch
 
@@ -110,3 +110,19 @@ def test_what_is_known_of_the_code() -> None:
         == "0123456789ab, with uncommitted changes"
     )
     assert uncommitted({"git": {"commit": "0123456789abcdef"}}) == "0123456789ab, nothing uncommitted"
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "words"),
+    [
+        (None, "–"),
+        (0, "0 B"),
+        (999, "999 B"),
+        (1_000, "1 kB"),
+        (1_234_567, "1.23 MB"),
+        (96 << 30, "103 GB"),
+        (2**62, "4.61e+03 PB"),
+    ],
+)
+def test_sizes(size_bytes: int | None, words: str) -> None:
+    assert size(size_bytes) == words

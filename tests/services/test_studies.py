@@ -266,7 +266,13 @@ def test_checkpoints_are_registered_once_in_folders_of_their_own(engine: Engine)
         assert refusal.value.field == "uri"
     register(2, 4, "/c/1/2/d")
     found = all_pages(lambda **page: checkpoints.page(engine, trial_id=trial_id, **page))
-    assert [(each.epoch, each.step) for each in found] == [(2, 4), (1, 4), (1, 3), (1, 2), (1, 1)]
+    assert [(row.checkpoint.epoch, row.checkpoint.step) for row in found] == [
+        (2, 4),
+        (1, 4),
+        (1, 3),
+        (1, 2),
+        (1, 1),
+    ]
 
 
 @pytest.mark.parametrize("wrong", [{"step": 2**63}, {"step": 1.5}, {"uri": ""}, {"uri": "x" * 5000}])

@@ -112,6 +112,20 @@ def test_a_second_sigterm_is_immediate(live: Live) -> None:
         assert [(a["outcome"], a["charged"]) for a in live.attempts(trial)] == [("released", False)]
 
 
+def test_a_supervisor_that_is_killed_late_in_an_attempt_is_followed_by_its_salvage(live: Live) -> None:
+    """Nothing of it waits for the lease, however long ago the claim was."""
+    with live.worker() as worker:
+        study = live.study(live.script(DAEMON), attempts=2)
+        trial = started(live, study, processes=2)
+        runs_since = time.monotonic()
+        until(lambda: time.monotonic() > runs_since + FENCE_SECONDS + 1, "the claim is older than the fence")
+        (supervisor,) = supervisors(worker)
+        supervisor.kill()
+        until(lambda: live.trial(trial)["epoch"] == 2, "the trial runs again")
+        first = live.attempts(trial)[0]
+        assert (first["outcome"], first["reason"]) == ("failed", "The supervisor was killed by SIGKILL.")
+
+
 def test_a_killed_supervisor_costs_an_attempt_and_leaves_nothing(live: Live) -> None:
     with live.worker() as worker:
         study = live.study(live.script(DAEMON), attempts=2)

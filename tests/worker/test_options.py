@@ -35,6 +35,19 @@ def test_flags_win_over_variables(given: dict[str, str]) -> None:
     assert (options.slots, options.name) == (2, "b")
 
 
+def test_checkpoints_are_kept_where_it_says(given: dict[str, str], tmp_path: Path) -> None:
+    own = (str(tmp_path / "checkpoints"), False)
+    default = read(given)
+    assert (default.upload_to, default.checkpoint_roots) == ("", (own,))
+    assert default.checkpoint_folder(7, 2) == tmp_path / "checkpoints/7/2"
+    shared = read({**given, "TUNEBOOK_CHECKPOINTS": "/shared/"})
+    assert (shared.upload_to, shared.checkpoint_roots) == ("", (own, ("/shared", True)))
+    assert shared.checkpoint_folder(7, 2) == Path("/shared/7/2")
+    remote = read({**given, "TUNEBOOK_CHECKPOINTS": "s3://bucket/run/"})
+    assert (remote.upload_to, remote.checkpoint_roots[1]) == ("s3://bucket/run", ("s3://bucket/run", True))
+    assert remote.checkpoint_folder(7, 2) == tmp_path / "checkpoints/7/2"
+
+
 def test_there_is_a_slot_for_each_gpu_that_this_worker_may_use(given: dict[str, str]) -> None:
     options = read({**given, "CUDA_VISIBLE_DEVICES": "2,GPU-8f3a"})
     assert (options.slots, options.gpus) == (2, ("2", "GPU-8f3a"))
@@ -55,6 +68,8 @@ def test_there_is_a_slot_for_each_gpu_that_this_worker_may_use(given: dict[str, 
         ({"TUNEBOOK_WORKER_NAME": "../up"}, "--name"),
         ({"TUNEBOOK_BEAT_SECONDS": "soon"}, "TUNEBOOK_BEAT_SECONDS"),
         ({"TUNEBOOK_GRACE_SECONDS": "-1"}, "TUNEBOOK_GRACE_SECONDS"),
+        ({"TUNEBOOK_UPLOAD_SECONDS": "0"}, "TUNEBOOK_UPLOAD_SECONDS"),
+        ({"TUNEBOOK_CHECKPOINTS": "nothing://x"}, "TUNEBOOK_CHECKPOINTS"),
     ],
 )
 def test_a_wrong_option_is_named(given: dict[str, str], changed: dict[str, str], named: str) -> None:

@@ -33,6 +33,8 @@ class Beats(threading.Thread):
         self._ended = threading.Event()
         self.agreed_at = order.claimed_at
         """`boot_seconds()` just before the last request that the server answered with "yours"."""
+        # What follows a dead supervisor does not know when that one was answered last: it beats at once.
+        self._due_at = boot_seconds() + (0.0 if order.salvage else self._beat_seconds)
 
     def end(self) -> None:
         self._ended.set()
@@ -41,26 +43,34 @@ class Beats(threading.Thread):
         return boot_seconds() - self.agreed_at
 
     def run(self) -> None:
+        while not self._ended.wait(max(self._due_at - boot_seconds(), 0.0)):
+            self._beat()
+
+    def beat_if_due(self) -> None:
+        """For a time without threads; before `start`."""
+        if not self._ended.is_set() and boot_seconds() >= self._due_at:
+            self._beat()
+
+    def _beat(self) -> None:
+        sent = boot_seconds()
         pause = self._beat_seconds
-        while not self._ended.wait(pause):
-            sent = boot_seconds()
-            pause = self._beat_seconds
-            try:
-                answer = self._api.post(self._path, {"epoch": self._epoch}, timeout_seconds=self._timeout())
-            except Cancelled:
-                self.agreed_at = sent
+        try:
+            answer = self._api.post(self._path, {"epoch": self._epoch}, timeout_seconds=self._timeout())
+        except Cancelled:
+            self.agreed_at = sent
+            self._listener.cancelled()
+        except Unreachable:
+            pause *= RETRY_SHARE
+        except ApiError as error:
+            if is_final(error):
+                self._ended.set()
+                self._listener.fenced(str(error))
+            pause *= RETRY_SHARE
+        else:
+            self.agreed_at = sent
+            if isinstance(answer, dict) and answer.get("cancel"):
                 self._listener.cancelled()
-            except Unreachable:
-                pause *= RETRY_SHARE
-            except ApiError as error:
-                if is_final(error):
-                    self._listener.fenced(str(error))
-                    return
-                pause *= RETRY_SHARE
-            else:
-                self.agreed_at = sent
-                if isinstance(answer, dict) and answer.get("cancel"):
-                    self._listener.cancelled()
+        self._due_at = boot_seconds() + pause
 
     def _timeout(self) -> float:
         return min(10.0, max(1.0, self._beat_seconds))

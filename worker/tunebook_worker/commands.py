@@ -23,6 +23,7 @@ from tunebook_worker.kernel import keep_private
 from tunebook_worker.options import Options, WrongOption
 from tunebook_worker.orders import Word
 from tunebook_worker.registration import Registration
+from tunebook_worker.removals import Removals
 from tunebook_worker.slots import Closing, Slots
 
 Handler = Callable[[int, FrameType | None], object]
@@ -118,10 +119,12 @@ def run(chosen: Options) -> int:
     registration = Registration(chosen, api, slots, drain=drain, hearing=hearing)
     registration.register()
     _handle_signals(_ending(closing))
-    for thread in (closing, registration, slots):
+    removals = Removals(chosen, api, worker_id=lambda: registration.worker_id)
+    for thread in (closing, registration, removals, slots):
         thread.start()
     celery.start()
     slots.empty.wait()
+    removals.end()
     registration.end()
     return int(celery.exitcode or 0)
 

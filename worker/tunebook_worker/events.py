@@ -2,7 +2,8 @@
 
 import os
 import queue
-from collections.abc import Iterable
+import select
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from types import FrameType
@@ -54,11 +55,22 @@ class Events:
         self._queue.put(Event(Kind.STOPPING if self._signals else Kind.DRAINING))
         self._signals += 1
 
+    def hear(self, said: Iterator[bytes], descriptor: int) -> None:
+        """What the worker has said until here, without waiting: for a time without threads."""
+        while select.select([descriptor], [], [], 0.0)[0]:
+            line = next(said, None)
+            self._put(line)
+            if line is None:
+                return
+
     def listen(self, said: Iterable[bytes]) -> None:
         """The worker's words, until its pipe ends."""
-        kinds = {Word.DRAIN.value: Kind.DRAINING, Word.STOP.value: Kind.STOPPING}
         for line in said:
-            kind = kinds.get(line.decode(errors="replace"))
-            if kind is not None:
-                self._queue.put(Event(kind))
-        self._queue.put(Event(Kind.ORPHANED))
+            self._put(line)
+        self._put(None)
+
+    def _put(self, line: bytes | None) -> None:
+        kinds = {Word.DRAIN.value: Kind.DRAINING, Word.STOP.value: Kind.STOPPING}
+        kind = Kind.ORPHANED if line is None else kinds.get(line.decode(errors="replace"))
+        if kind is not None:
+            self._queue.put(Event(kind))

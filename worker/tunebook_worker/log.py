@@ -30,8 +30,8 @@ def configure(level: int = logging.INFO) -> None:
     root.handlers[:] = [lines]
     root.setLevel(level)
     logging.captureWarnings(True)
-    logging.getLogger("httpx").setLevel(logging.WARNING)
-    logging.getLogger("httpcore").setLevel(logging.WARNING)
+    for chatty in ("httpx", "httpcore", "botocore", "aiobotocore"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
 def note(event: str, **fields: object) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tunebook import passwords
+from tunebook_worker import stores
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 
@@ -31,6 +32,10 @@ class Options:
     beat_seconds: float
     grace_seconds: float
     """Between SIGTERM and SIGKILL for a job that is cancelled or drained."""
+    store: str = ""
+    """Where checkpoints are kept: a URL of fsspec or a shared folder; empty: in DATA."""
+    upload_seconds: float = 600.0
+    """How long the end of an attempt waits for its checkpoints to be uploaded."""
 
     @property
     def own_folder(self) -> Path:
@@ -39,6 +44,24 @@ class Options:
     @property
     def jobs_folder(self) -> Path:
         return self.own_folder / "jobs"
+
+    @property
+    def upload_to(self) -> str:
+        """Empty where jobs write into the store itself."""
+        return self.store if stores.is_remote(self.store) else ""
+
+    @property
+    def checkpoint_roots(self) -> tuple[tuple[str, bool], ...]:
+        """Where this worker can remove checkpoints, and whether every host sees the same there."""
+        own = (str(self.folder / "checkpoints"), False)
+        return (own, (self.store, True)) if self.store else (own,)
+
+    def checkpoint_folder(self, trial_id: int, epoch: int) -> Path:
+        """An attempt's own, where its job writes."""
+        root = self.folder / "checkpoints"
+        if self.store and not self.upload_to:
+            root = Path(self.store)
+        return root / str(trial_id) / str(epoch)
 
 
 def read(environment: Mapping[str, str], *, slots: int | None = None, name: str | None = None) -> Options:
@@ -60,6 +83,8 @@ def read(environment: Mapping[str, str], *, slots: int | None = None, name: str 
         slots=_slots(environment, slots, default=len(gpus) or 1),
         beat_seconds=_seconds(environment, "TUNEBOOK_BEAT_SECONDS", 15.0),
         grace_seconds=_seconds(environment, "TUNEBOOK_GRACE_SECONDS", 20.0),
+        store=_store(environment),
+        upload_seconds=_seconds(environment, "TUNEBOOK_UPLOAD_SECONDS", 600.0),
     )
 
 
@@ -91,6 +116,17 @@ def _token(environment: Mapping[str, str]) -> str:
     if not token:
         raise WrongOption(f"TUNEBOOK_WORKER_TOKEN_FILE {file} is empty; a server prints one: --worker-token.")
     return token
+
+
+def _store(environment: Mapping[str, str]) -> str:
+    store = environment.get("TUNEBOOK_CHECKPOINTS", "").strip().rstrip("/")
+    if not stores.is_remote(store):
+        return str(Path(store.removeprefix("file://")).absolute()) if store else ""
+    try:
+        stores.check(store)
+    except stores.Unusable as error:
+        raise WrongOption(f"TUNEBOOK_CHECKPOINTS {store}: {error}.") from None
+    return store
 
 
 def _slots(environment: Mapping[str, str], flag: int | None, *, default: int) -> int:

@@ -31,6 +31,7 @@ class Order:
     folder: str
     """This attempt's own folder (`JobFolder`)."""
     checkpoint_folder: str
+    """Where the job writes, on this host."""
     claimed_at: float
     """`boot_seconds()` before the claim was sent: the server's lease cannot have begun earlier."""
     grace_seconds: float
@@ -38,6 +39,10 @@ class Order:
     """The devices that are this trial's alone; None on a host without any."""
     cpus: int = 0
     """Cores that were asked for; 0: an undivided share of the host."""
+    store: str = ""
+    """Where checkpoints are uploaded to; empty: they stay in their folder."""
+    upload_seconds: float = 600.0
+    """How long the outcome waits for them."""
     salvage: str = ""
     """Not empty: an earlier supervisor of this attempt died, so. Deliver what it left; start nothing."""
 
@@ -87,6 +92,19 @@ def read_session(line: bytes) -> int | None:
 
 
 @dataclass(frozen=True, slots=True)
+class Resume:
+    """The checkpoint that a job goes on from, as a local path; without one it starts over. `told`: what the
+    server hears where that is not the checkpoint that came with the claim."""
+
+    step: int | None = None
+    path: str | None = None
+    told: dict[str, Any] | None = None
+
+    def for_job(self) -> dict[str, Any] | None:
+        return None if self.path is None else {"step": self.step, "uri": self.path}
+
+
+@dataclass(frozen=True, slots=True)
 class JobFolder:
     """DATA/workers/<name>/jobs/<trial>-<epoch>: what one attempt leaves on disk until it is acknowledged."""
 
@@ -113,19 +131,32 @@ class JobFolder:
         return self.path / "log"
 
     @property
+    def checkpoints(self) -> Path:
+        """Notes of what the job has saved and the server does not know of yet."""
+        return self.path / "checkpoints"
+
+    @property
+    def resume(self) -> Path:
+        """The local copy of the checkpoint that the job goes on from."""
+        return self.path / "resume"
+
+    @property
     def started(self) -> Path:
         """Who runs here, for the next worker after a crash."""
         return self.path / "started.json"
 
     def prepare(self, order: Order) -> None:
-        """Creates everything, private to this user."""
+        """Creates the folders, private to this user."""
         for folder in (self.path, self.events, Path(order.checkpoint_folder)):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def describe(self, order: Order, resume: Resume) -> None:
+        """Writes the job file."""
         self.job_file.touch(mode=0o600)
-        self.job_file.write_text(json.dumps(_job(order, self)))
+        self.job_file.write_text(json.dumps(_job(order, self, resume)))
 
 
-def _job(order: Order, folder: JobFolder) -> dict[str, Any]:
+def _job(order: Order, folder: JobFolder, resume: Resume) -> dict[str, Any]:
     """What `tunebook.current_trial()` reads; nothing in it is secret."""
     claim, trial = order.claim, order.claim["trial"]
     return {
@@ -138,15 +169,7 @@ def _job(order: Order, folder: JobFolder) -> dict[str, Any]:
         "seed": trial["seed"],
         "objective": claim.get("objective"),
         "checkpoint_folder": order.checkpoint_folder,
-        "resume": _resume(claim),
+        "resume": resume.for_job(),
         "spool": str(folder.events),
         "socket": None,
     }
-
-
-def _resume(claim: dict[str, Any]) -> dict[str, Any] | None:
-    """None when the checkpoint is not on this host: the job starts over, and its points replace the old."""
-    resume = claim.get("resume")
-    if not resume or not Path(resume["uri"]).exists():
-        return None
-    return {"step": resume["step"], "uri": resume["uri"]}

@@ -24,6 +24,11 @@ class Outcome:
             return self
         return replace(self, state="infeasible", reason=clean(reason))
 
+    def remarked(self, remark: str) -> "Outcome":
+        """With something that should be known beside the reason."""
+        reason = f"{self.reason} ({remark})" if self.reason else f"{remark[:1].upper()}{remark[1:]}."
+        return replace(self, reason=clean(reason))
+
     def body(self, *, dropped_points: int) -> dict[str, object]:
         if self.verb == "release":
             return {"reason": self.reason}

@@ -17,14 +17,14 @@ from enum import IntEnum
 from pathlib import Path
 
 from tunebook.api import Api
-from tunebook_worker import launch, log, orders, outcome
+from tunebook_worker import launch, log, orders, outcome, resuming
 from tunebook_worker.beats import Beats
 from tunebook_worker.capture import Capture
 from tunebook_worker.clock import boot_seconds
 from tunebook_worker.delivery import Delivery
 from tunebook_worker.events import Event, Events, Kind
 from tunebook_worker.kernel import adopt_orphans, keep_private, reap_adopted
-from tunebook_worker.orders import JobFolder, Order
+from tunebook_worker.orders import JobFolder, Order, Resume
 from tunebook_worker.outcome import Outcome
 from tunebook_worker.tree import Tree
 
@@ -73,17 +73,23 @@ class Supervision:
 
     def run(self) -> Status:
         job: subprocess.Popen[bytes] | None = None
-        if self.beats.silent_seconds() >= self.fence_seconds:
+        if not self.order.salvage and self.beats.silent_seconds() >= self.fence_seconds:
             return Status.KEPT  # this process slept through its lease
-        try:
-            self.folder.prepare(self.order)
-            if not self.order.salvage:
-                job = self._launch()
-            ending = outcome.failed(self.order.salvage)
-        except (launch.LaunchFailed, OSError) as error:
-            ending = outcome.failed(str(error))
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self.events.signalled)
+        try:
+            self.folder.prepare(self.order)
+            ending = outcome.failed(self.order.salvage)
+            if not self.order.salvage:
+                resume = self._resume()
+                ending = _judge(self.cause, exit_status=-signal.SIGKILL, last_words="")
+                if self.cause is Cause.NONE:
+                    self.folder.describe(self.order, resume)
+                    job = self._launch(resume)
+        except resuming.Elsewhere as error:
+            ending = outcome.released(outcome.clean(str(error)))
+        except (launch.LaunchFailed, OSError) as error:
+            ending = outcome.failed(str(error))
         listening = threading.Thread(target=self.events.listen, args=(self.said,), daemon=True)
         for thread in (listening, self.beats, self.delivery):
             thread.start()
@@ -91,7 +97,25 @@ class Supervision:
             ending = self._train(job)
         return self._settle(ending)
 
-    def _launch(self) -> subprocess.Popen[bytes]:
+    def _resume(self) -> Resume:
+        """May take as long as a download: this beats and hears meanwhile, and is over when `cause` is set."""
+        wanted = resuming.errand(self.order, self.folder)
+        if wanted is None:
+            return Resume()
+        if not resuming.needs_download(wanted):
+            return resuming.look(wanted)
+        child = resuming.start(wanted)
+        try:
+            while child.poll() is None and self.cause is Cause.NONE:
+                self.events.hear(self.said, STDIN)
+                self.beats.beat_if_due()
+                self._react(self._tick(child.pid, within_seconds=TICK_SECONDS / 5))
+            return Resume() if self.cause is not Cause.NONE else resuming.ended(wanted, child)
+        finally:
+            child.kill()
+            child.wait()
+
+    def _launch(self, resume: Resume) -> subprocess.Popen[bytes]:
         template = self.order.claim["template"]
         if not template:
             raise launch.LaunchFailed("The study names no job template, so there is nothing to start.")
@@ -104,7 +128,7 @@ class Supervision:
         _say(orders.session_line(job.pid))
         gpus = self.order.gpus
         captured = {"cuda_visible_devices": ",".join(gpus)} if gpus is not None else {}
-        self.delivery.announce(captured, socket.gethostname())
+        self.delivery.announce(captured, socket.gethostname(), resume.told)
         return job
 
     def _train(self, job: subprocess.Popen[bytes]) -> Outcome:
@@ -187,9 +211,14 @@ class Supervision:
             if self.patience_seconds is not None:
                 self.delivery.give_up_after(self.patience_seconds)
             _say(orders.ALIVE)
-            self._hurry(self.events.next(TICK_SECONDS / 10))
+            event = self.events.next(TICK_SECONDS / 10)
+            self._hurry(event)
+            if self.cause is Cause.CANCELLED or (event is not None and event.kind is Kind.CANCELLED):
+                self.delivery.hurry_checkpoints(self.order.grace_seconds)
         self.beats.end()
         if self.delivery.acknowledged:
+            if self.order.store and not self.delivery.unkept:
+                shutil.rmtree(self.order.checkpoint_folder, ignore_errors=True)  # all of it is in the store
             shutil.rmtree(self.folder.path, ignore_errors=True)
             return Status.ACKNOWLEDGED
         if not self.delivery.over:

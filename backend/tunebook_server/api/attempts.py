@@ -47,7 +47,12 @@ def start(trial_id: Id, body: StartIn, engine: Database, principal: Reporter) ->
     """The training process runs."""
     principal.require_epoch(body.epoch)
     return trials.start(
-        engine, trial_id=trial_id, epoch=body.epoch, environment=body.environment, host=body.host
+        engine,
+        trial_id=trial_id,
+        epoch=body.epoch,
+        environment=body.environment,
+        host=body.host,
+        resumed=None if body.resumed is None else body.resumed.value(),
     )
 
 

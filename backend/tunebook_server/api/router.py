@@ -15,6 +15,7 @@ from tunebook_server.api import (
     metrics,
     openapi,
     projects,
+    removals,
     reports,
     rounds,
     studies,
@@ -43,6 +44,7 @@ for part in (
     rounds,
     templates,
     workers,
+    removals,
     logins,
     openapi,
 ):

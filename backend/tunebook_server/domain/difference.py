@@ -48,8 +48,8 @@ class Difference:
 
 
 def difference(before: StudyDesign, after: StudyDesign) -> list[Difference]:
-    """First the search space, in the order of the later study, then the fields. Names, goals, notes, rounds
-    and parents are not compared, and neither is the order of hyperparameters."""
+    """First the search space, in the order of the later study, then the fields. Names, goals, notes, rounds,
+    parents and what is kept of checkpoints are not compared, and neither is the order of hyperparameters."""
     return [*_spaces(before.space, after.space), *_fields(before, after)]
 
 

@@ -42,6 +42,8 @@ class Claim:
     study_name: str
     project_id: int
     project_name: str
+    older: tuple[Checkpoint, ...] = ()
+    """The checkpoints before `resume`, the newest first: for where that one cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, cast
 
+from tunebook_server.domain import retention
 from tunebook_server.domain.document import Document, as_integer, refuse, show
 from tunebook_server.domain.edition import edition
 from tunebook_server.domain.errors import Fault, Invalid
 from tunebook_server.domain.findings import thresholds
 from tunebook_server.domain.objective import Direction, Evaluation, Objective
+from tunebook_server.domain.retention import DEFAULT, Retention
 from tunebook_server.domain.samplers import SAMPLERS, Sampler, sampler
 from tunebook_server.domain.search_space import SearchSpace
 from tunebook_server.domain.study_limits import (
@@ -66,6 +68,7 @@ class Study:
     """Before the other studies of its project when it is higher."""
     weight: float = 1.0
     """Of its trials in progress against those of equal studies of its project."""
+    retention: Retention = DEFAULT
 
     @property
     def edition(self) -> str:
@@ -73,7 +76,8 @@ class Study:
         texts = (self.goal, self.note, self.conclusion)
         checks = json.dumps(self.checks, sort_keys=True)
         turn = (self.parallel, self.priority, repr(self.weight))
-        return edition(*texts, self.budget, *turn, checks, self.round_id or 0)
+        kept = json.dumps(self.retention.document(), sort_keys=True)
+        return edition(*texts, self.budget, *turn, checks, kept, self.round_id or 0)
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,8 @@ class StudyDesign:
     """What a person decides before a study starts. `budget`: trials; `parallel`: trials at the same time;
     `template`: name of the project's job template, None for a study whose trials are asked for by a loop;
     `parents`: ids of the studies that this one follows; `checks`: thresholds of the checklist that it
-    overrides, by name; `round`: id or name of a round of the project."""
+    overrides, by name; `round`: id or name of a round of the project; `retention`: what is kept of
+    checkpoints."""
 
     name: str
     goal: str
@@ -98,6 +103,7 @@ class StudyDesign:
     parents: tuple[int, ...] = ()
     checks: Mapping[str, float] = field(default_factory=dict)
     round: int | str | None = None
+    retention: Retention = DEFAULT
 
     @classmethod
     def parse(cls, document: object) -> "StudyDesign":
@@ -107,7 +113,7 @@ class StudyDesign:
         refuse(faults)
         study.only(
             *("project", "round", "name", "goal", "note", "objective", "sampler", "budget", "job", "space"),
-            *("parents", "checks"),
+            *("parents", "checks", "checkpoints"),
         )
         study.text("project", limit=NAME_LONGEST, default="")
         name = study.text("name", limit=NAME_LONGEST)
@@ -121,6 +127,7 @@ class StudyDesign:
         parents = _read_parents(study)
         checks = thresholds.read(study.part("checks"))
         of_round = _read_round(study)
+        kept = retention.read(study.part("checkpoints"))
         refuse(faults)
         assert space is not None
         return cls(
@@ -139,6 +146,7 @@ class StudyDesign:
             parents=parents,
             checks=checks,
             round=of_round,
+            retention=kept,
         )
 
     def document(self) -> dict[str, object]:
@@ -158,6 +166,7 @@ class StudyDesign:
             **({"parents": list(self.parents)} if self.parents else {}),
             **({"checks": dict(self.checks)} if self.checks else {}),
             **({"round": self.round} if self.round is not None else {}),
+            **({"checkpoints": kept} if (kept := self.retention.document()) else {}),
             "space": self.space.document(),
         }
 

@@ -78,14 +78,27 @@ class Attempt:
     exit_status: int | None = None
     environment: Mapping[str, object] = field(default_factory=dict)
     resumed_from_step: int | None = None
+    resumed_from_epoch: int | None = None
+    resume_note: str = ""
+    """Where it could not go on from the last checkpoint: why, and from which it did."""
     dropped_points: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
+    """`metric` was given by the job, or is the objective's value at `metric_step`, the last evaluation up to
+    `step`. A condemned one is never resumed from again, and is gone from its store at `removed_at`."""
+
+    id: int
     trial_id: int
     epoch: int
     step: int
     uri: str
     metric: float | None
     created_at: datetime
+    metric_step: int | None = None
+    size_bytes: int | None = None
+    content_hash: str = ""
+    condemned_at: datetime | None = None
+    removal_reason: str = ""
+    removed_at: datetime | None = None

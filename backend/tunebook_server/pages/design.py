@@ -9,6 +9,7 @@ from typing import Any
 
 from tunebook_server.domain.errors import Invalid
 from tunebook_server.domain.findings.thresholds import BY_NAME
+from tunebook_server.domain.retention import NUMBERS
 
 ROW_FIELDS = ("name", "type", "role", "low", "high", "scale", "choices", "value", "parent", "values")
 _BY_TYPE = {
@@ -48,6 +49,9 @@ def from_form(fields: Mapping[str, str]) -> dict[str, Any]:
     """Empty fields are left out, so that their defaults hold."""
     template, parents = fields.get("job.template", ""), _values(fields.get("parents", ""))
     checks = _part(fields, "checks.", tuple(BY_NAME))
+    kept = _part(fields, "checkpoints.", ("keep", *NUMBERS))
+    if "keep" in kept:
+        kept = {"keep": kept["keep"]}  # the numbers beside it are out of play
     of_round = fields.get("round", "")
     return {
         **_part(fields, "", ("name", "goal", "note")),
@@ -58,6 +62,7 @@ def from_form(fields: Mapping[str, str]) -> dict[str, Any]:
         **({"parents": parents} if parents else {}),
         **({"checks": checks} if checks else {}),
         **({"round": _value(of_round)} if of_round else {}),
+        **({"checkpoints": kept} if kept else {}),
         "space": [_parameter(row) for row in rows(fields)],
     }
 
@@ -78,7 +83,7 @@ def rows(fields: Mapping[str, str]) -> list[Row]:
 def to_form(document: Mapping[str, Any]) -> tuple[dict[str, str], list[Row]]:
     """The fields of the form but for the search space, and its rows."""
     fields: dict[str, str] = {name: str(document.get(name, "")) for name in ("name", "goal", "note")}
-    for part in ("objective", "sampler", "budget", "job", "checks"):
+    for part in ("objective", "sampler", "budget", "job", "checks", "checkpoints"):
         inside = document.get(part)
         for name, value in inside.items() if isinstance(inside, Mapping) else ():
             fields[f"{part}.{name}"] = json.dumps(value) if name == "options" else str(value)

@@ -90,6 +90,16 @@ def duration(seconds: float | None) -> str:
     return f"{seconds:.0f} s"
 
 
+def size(size_bytes: int | None) -> str:
+    """`9 B`, `1.2 kB`, `3.4 GB`, in powers of 1,000 as disks and stores count."""
+    if size_bytes is None:
+        return "–"
+    if size_bytes < 1_000:
+        return f"{size_bytes} B"
+    power = min((len(str(size_bytes)) - 1) // 3, 5)
+    return f"{size_bytes / 1_000**power:.3g} {'kMGTP'[power - 1]}B"
+
+
 def address(path: str, **query: str | int | None) -> str:
     """A path with the query parameters that are set, in a stable order."""
     chosen = {name: value for name, value in query.items() if value not in (None, "")}
@@ -135,7 +145,14 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    made.filters.update(number=number, setting=setting, moment=moment, duration=duration, key_words=key_words)
+    made.filters.update(
+        number=number,
+        setting=setting,
+        moment=moment,
+        duration=duration,
+        size=size,
+        key_words=key_words,
+    )
     made.globals.update(
         python=python, asset=assets.url, plotly_url=assets.plotly_url, address=address, changed=changed
     )

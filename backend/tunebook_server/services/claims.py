@@ -28,6 +28,8 @@ from tunebook_server.storage.engine import Connection, Engine, transaction
 STUDIES_TRIED = 16
 ASK_MOST = 256
 KEY_LONGEST = 100
+OLDER_MOST = 20
+"""Checkpoints to try, one after another, where the last one cannot be read."""
 CLIENT_LONGEST = 190
 """Characters; the column has 200, and the second trial of a client is kept under "client#2"."""
 
@@ -200,7 +202,7 @@ def _refuse(connection: Connection, study: Study) -> None:
 def _hold(connection: Connection, study: Study, trial: Trial, host: str) -> Claim:
     """Opens the attempt of a trial that was just taken, from its last registered checkpoint."""
     resume = checkpoints.last(connection, trial.id) if trial.epoch > 1 else None
-    attempts.add(connection, trial, host=host, resumed_from_step=None if resume is None else resume.step)
+    attempts.add(connection, trial, host=host, resume=resume)
     if trial.epoch > 1:
         metrics.recompute_objective(connection, trial.id)
         trial = trials.get(connection, trial.id) or trial
@@ -221,6 +223,7 @@ def _claim_of(connection: Connection, study: Study, trial: Trial, resume: Checkp
         template=template,
         objective=study.objective,
         resume=resume,
+        older=tuple(checkpoints.resumable(connection, trial.id, OLDER_MOST + 1)[1:]) if resume else (),
         study_name=study.name,
         project_id=project.id,
         project_name=project.name,

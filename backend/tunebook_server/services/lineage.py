@@ -73,6 +73,7 @@ def design_of(connection: Connection, study: Study) -> StudyDesign:
         parents=study.parents,
         checks=study.checks,
         round=study.round_id,
+        retention=study.retention,
     )
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from tunebook_server.domain import paging
+from tunebook_server.domain import paging, retention
 from tunebook_server.domain.document import show
 from tunebook_server.domain.edition import refuse_stale
 from tunebook_server.domain.errors import Conflict, Invalid, NotFound, Stale
@@ -17,11 +17,12 @@ from tunebook_server.domain.study_limits import ID_HIGHEST, PARALLEL_MOST, PRIOR
 from tunebook_server.domain.texts import long_text, name_text, weight, whole_number
 from tunebook_server.domain.trial import Configuration, Trial, TrialState
 from tunebook_server.services import lineage, rounds
-from tunebook_server.storage import audit, projects, studies, templates, trials
+from tunebook_server.storage import audit, checkpoints, projects, studies, templates, trials
 from tunebook_server.storage.engine import Connection, Engine, transaction
 
 EDITABLE = (
-    *("goal", "note", "conclusion", "state", "budget", "parallel", "priority", "weight", "checks", "round"),
+    *("goal", "note", "conclusion", "state", "budget", "parallel", "priority", "weight"),
+    *("checks", "checkpoints", "round"),
 )
 STATES = ("running", "paused", "finished")
 CHANGED_MOST = 10_000
@@ -120,8 +121,9 @@ def edit(
     changes: Mapping[str, object],
     actor: str,
 ) -> Study:
-    """Changes texts, state, budget, turn, checks or round; raises Stale when the study is no longer at
-    `revision` (which every report of a trial raises), or people have written into it since `edition`.
+    """Changes texts, state, budget, turn, checks, checkpoints or round; raises Stale when the study is no
+    longer at `revision` (which every report of a trial raises), or people have written into it since
+    `edition`.
 
     A study finished by hand lets running trials end and stops the queued ones.
     """
@@ -142,6 +144,8 @@ def edit(
             _change_state(connection, study, str(new.pop("state")))
         if new:
             studies.change(connection, study_id, new)
+        if "checkpoints" in new:
+            checkpoints.reopen(connection, study_id)
         detail = {"fields": sorted(changes)}
         audit.write(connection, actor=actor, action="study.edit", target=f"study:{study_id}", detail=detail)
         studies.bump(connection, study_id)
@@ -193,6 +197,8 @@ def _checked(changes: Mapping[str, object]) -> dict[str, Any]:
             raise Invalid(f"state is {show(value)}", field="state", remedy=f"Use {' or '.join(STATES)}.")
         elif field == "checks":
             new["checks"] = thresholds.parse(value)
+        elif field == "checkpoints":
+            new["checkpoints"] = retention.parse(value).document()
         elif field in ("budget", "parallel"):
             whole_number(value, field=field, low=1, high=TRIALS_MOST if field == "budget" else PARALLEL_MOST)
         elif field == "priority":

@@ -19,6 +19,8 @@ from tunebook_server.domain.texts import (
     whole_number,
 )
 from tunebook_server.domain.trial import ENDED, Attempt, Trial, TrialState
+from tunebook_server.services import checkpoints, reported
+from tunebook_server.services.checkpoints import Resumed
 from tunebook_server.services.claims import ask, claim, enqueue
 from tunebook_server.services.trial_pages import count, page
 from tunebook_server.settings import settings
@@ -84,8 +86,10 @@ def start(
     epoch: int,
     environment: Mapping[str, object] | None = None,
     host: str = "",
+    resumed: Resumed | None = None,
 ) -> Trial:
-    """The job's process runs. A second call changes nothing."""
+    """The job's process runs; `resumed` where it could not go on from the checkpoint that came with the
+    claim. A second call changes nothing."""
     described = json_object(environment or {}, field="environment")
     host = name_text(host, field="host") if host else ""
     with transaction(engine) as connection:
@@ -96,7 +100,10 @@ def start(
             return trial
         attempt_rows.start(connection, trial_id, epoch, host=host, environment=described)
         trial = trials.start(connection, trial_id)
-        studies.bump(connection, trial.study_id)
+        if resumed is not None:
+            checkpoints.resumed(connection, trial_id=trial_id, epoch=epoch, where=resumed)
+            reported.forget(engine, trial_id)
+        studies.bump_best(connection, trial.study_id)
     return trial
 
 

@@ -8,7 +8,7 @@ from sqlalchemy import Row, func, select, update
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from tunebook_server.domain.lifecycle import Ending, Outcome
-from tunebook_server.domain.trial import Attempt, Trial
+from tunebook_server.domain.trial import Attempt, Checkpoint, Trial
 from tunebook_server.storage import tables
 from tunebook_server.storage.engine import Connection
 
@@ -16,7 +16,7 @@ attempts = tables.attempts
 _COLUMNS = tuple(attempts.c[field.name] for field in fields(Attempt))
 
 
-def add(connection: Connection, trial: Trial, *, host: str, resumed_from_step: int | None) -> None:
+def add(connection: Connection, trial: Trial, *, host: str, resume: Checkpoint | None) -> None:
     """The attempt of the epoch at which `trial` was just taken."""
     connection.execute(
         attempts.insert().values(
@@ -25,7 +25,8 @@ def add(connection: Connection, trial: Trial, *, host: str, resumed_from_step: i
             worker_id=trial.worker_id,
             host=host,
             started_at=trial.started_at,
-            resumed_from_step=resumed_from_step,
+            resumed_from_step=None if resume is None else resume.step,
+            resumed_from_epoch=None if resume is None else resume.epoch,
         )
     )
 
@@ -70,6 +71,15 @@ def start(
 ) -> None:
     changes: dict[str, object] = {"started_at": func.clock_timestamp(), "environment": dict(environment)}
     _change(connection, trial_id, epoch, changes | ({"host": host} if host else {}))
+
+
+def resume(connection: Connection, trial_id: int, epoch: int, chosen: Checkpoint | None, note: str) -> None:
+    """The attempt goes on from `chosen` (None: it starts over), for the reason in `note`."""
+    where = {
+        "resumed_from_step": None if chosen is None else chosen.step,
+        "resumed_from_epoch": None if chosen is None else chosen.epoch,
+    }
+    _change(connection, trial_id, epoch, {**where, "resume_note": note})
 
 
 def beat(connection: Connection, trial_id: int, epoch: int) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import BigInteger, BindParameter, Row, Select, Text, bindparam, cast, func, select, true
 from sqlalchemy.sql.expression import ScalarSelect
 
+from tunebook_server.domain import retention
 from tunebook_server.domain.objective import Objective
 from tunebook_server.domain.search_space import SearchSpace
 from tunebook_server.domain.study import Study, StudyDesign
@@ -68,6 +69,7 @@ def add(
             sampler=design.sampler,
             sampler_options=dict(design.sampler_options),
             checks=dict(design.checks),
+            checkpoints=design.retention.document(),
             seed=design.seed,
             budget=design.budget,
             parallel=design.parallel,
@@ -286,6 +288,7 @@ def _study(row: Row[Any], by_state: Mapping[str, int]) -> Study:
         space=_space(row.space),
         counts=by_state,
         parents=tuple(row.parents),
+        retention=retention.parse(row.checkpoints),
     )
 
 

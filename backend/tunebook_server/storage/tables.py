@@ -190,6 +190,7 @@ studies = Table(
     Column("weight", Double, nullable=False, server_default=text("1")),
     _number("priority", "0"),
     _time("last_claim_at"),
+    Column("checkpoints", JSONB, nullable=False, server_default=text("'{}'")),
     ForeignKeyConstraint(
         ["project_id", "round_id"], ["rounds.project_id", "rounds.id"], name="studies_round"
     ),
@@ -281,6 +282,7 @@ trials = Table(
     _time("started_at"),
     _time("finished_at"),
     _now("changed_at"),
+    Column("retention", Text),
     UniqueConstraint("study_id", "number"),
     Index("trials_leases", "lease_expires_at", postgresql_where=text("lease_expires_at IS NOT NULL")),
     Index("trials_queued", "study_id", "number", postgresql_where=text("state = 'queued'")),
@@ -288,6 +290,7 @@ trials = Table(
     Index("trials_objective", "study_id", "objective", "number"),
     Index("trials_changed", "study_id", "changed_at"),
     Index("trials_worker", "worker_id", postgresql_where=text(HELD)),
+    Index("trials_unsettled", "id", postgresql_where=text("retention = 'open'")),
     Index("trials_client", "study_id", "client_id", unique=True, postgresql_where=text(HELD)),
 )
 attempts = Table(
@@ -311,6 +314,8 @@ attempts = Table(
     Column("checkpoint_folder", Text),
     _number("dropped_points", "0", BigInteger),
     _text("gpus", ""),
+    Column("resumed_from_epoch", Integer),
+    _text("resume_note", ""),
     Index("attempts_folder", "trial_id", "checkpoint_folder", unique=True),
 )
 checkpoints = Table(
@@ -323,7 +328,18 @@ checkpoints = Table(
     _text("uri"),
     Column("metric", Double),
     _now("created_at"),
+    Column("metric_step", BigInteger),
+    Column("size_bytes", BigInteger),
+    _text("content_hash", ""),
+    _time("condemned_at"),
+    _text("removal_reason", ""),
+    _time("removed_at"),
     UniqueConstraint("trial_id", "epoch", "step"),
+    Index(
+        "checkpoints_condemned",
+        "condemned_at",
+        postgresql_where=text("condemned_at IS NOT NULL AND removed_at IS NULL"),
+    ),
 )
 
 metrics = Table(

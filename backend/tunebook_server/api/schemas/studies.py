@@ -7,6 +7,7 @@ from pydantic import AliasPath, BeforeValidator, Field, WithJsonSchema
 
 from tunebook_server.api.schemas import FaultOut, Lines, Received, Sent, Value
 from tunebook_server.domain.findings.thresholds import BY_NAME
+from tunebook_server.domain.retention import KEPT_MOST, Retention
 from tunebook_server.domain.samplers import SAMPLERS
 from tunebook_server.domain.search_space import SearchSpace
 from tunebook_server.domain.study_limits import (
@@ -62,6 +63,30 @@ CHECKS: dict[str, Any] = {
         for each in BY_NAME.values()
     },
     "additionalProperties": False,
+}
+_KEPT = {"type": "integer", "minimum": 0, "maximum": KEPT_MOST}
+CHECKPOINTS: dict[str, Any] = {
+    "description": "What is kept of the checkpoints of each trial.",
+    "anyOf": [
+        {
+            "type": "object",
+            "properties": {
+                "keep_best": {**_KEPT, "default": 1, "description": "Best ones by the objective."},
+                "keep_last": {**_KEPT, "default": 1, "description": "Newest ones."},
+                "keep_trials": {
+                    **_KEPT,
+                    "description": "Of ended trials, so many of the best keep any; without it all do.",
+                },
+            },
+            "additionalProperties": False,
+        },
+        {
+            "type": "object",
+            "required": ["keep"],
+            "properties": {"keep": {"enum": ["all"]}},
+            "additionalProperties": False,
+        },
+    ],
 }
 _ROUND: list[dict[str, Any]] = [
     {"type": "integer", "minimum": 1, "maximum": ID_HIGHEST},
@@ -119,6 +144,7 @@ STUDY_DOCUMENT: dict[str, Any] = {
             "description": "Studies of the same project that this one follows.",
         },
         "checks": CHECKS,
+        "checkpoints": CHECKPOINTS,
         "round": {
             "anyOf": _ROUND,
             "description": "The round of the same project that it belongs to: an id, or a text for a name.",
@@ -132,6 +158,10 @@ STUDY_DOCUMENT: dict[str, Any] = {
 
 def _document(space: Any) -> Any:
     return space.document() if isinstance(space, SearchSpace) else space
+
+
+def _kept(retention: Any) -> Any:
+    return retention.whole_document() if isinstance(retention, Retention) else retention
 
 
 class ObjectiveOut(Sent):
@@ -173,6 +203,9 @@ class StudyOut(Sent):
     finished_at: datetime | None
     parents: list[int] = Field(description="Studies that it follows.")
     checks: dict[str, float] = Field(description="Thresholds of the checklist that it overrides.")
+    checkpoints: Annotated[dict[str, Any], BeforeValidator(_kept), WithJsonSchema(CHECKPOINTS)] = Field(
+        validation_alias="retention"
+    )
 
 
 class StudyChange(Received):
@@ -189,6 +222,7 @@ class StudyChange(Received):
     priority: int = Field(default=0, ge=-PRIORITY_MOST, le=PRIORITY_MOST)
     weight: float = Field(default=1.0, ge=WEIGHT_LEAST, le=WEIGHT_MOST, allow_inf_nan=False)
     checks: Annotated[dict[str, Any], WithJsonSchema(CHECKS)] = Field(default={})
+    checkpoints: Annotated[dict[str, Any], WithJsonSchema(CHECKPOINTS)] = Field(default={})
 
 
 class PreviewIn(Received):

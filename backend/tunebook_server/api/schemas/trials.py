@@ -1,4 +1,4 @@
-"""Shapes of trials, their attempts, checkpoints and claims."""
+"""Shapes of trials, their attempts and claims."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -15,14 +15,13 @@ from tunebook_server.api.schemas import (
     Received,
     Sent,
     Sequence,
-    Step,
     Value,
     Word,
 )
+from tunebook_server.api.schemas.checkpoints import ResumedIn
 from tunebook_server.api.schemas.projects import JobTemplateOut
 from tunebook_server.api.schemas.studies import ObjectiveOut
 from tunebook_server.domain.lifecycle import Claim
-from tunebook_server.services.checkpoints import URI_LONGEST
 from tunebook_server.services.claims import ASK_MOST, CLIENT_LONGEST
 from tunebook_server.services.trial_pages import TrialRow
 from tunebook_server.services.trials import POINTS_MOST
@@ -101,21 +100,16 @@ class AttemptOut(Sent):
     exit_status: int | None
     environment: dict[str, Any]
     resumed_from_step: int | None
-
-
-class CheckpointOut(Sent):
-    trial_id: int
-    epoch: int
-    step: int
-    uri: str
-    metric: Number | None
-    created_at: datetime
+    resumed_from_epoch: int | None
+    resume_note: str = Field(description="Where it could not go on from the last checkpoint: why.")
 
 
 class ResumeOut(Sent):
     step: int
     uri: str
     epoch: int
+    size_bytes: int | None
+    content_hash: str
 
 
 class Named(Sent):
@@ -124,7 +118,8 @@ class Named(Sent):
 
 
 class ClaimOut(Sent):
-    """A trial that is yours now; durations in seconds. `token` speaks for this epoch and dies with it."""
+    """A trial that is yours now; durations in seconds. `token` speaks for this epoch and dies with it.
+    `older`: checkpoints to go on from, one after another, where `resume` cannot be read."""
 
     trial: TrialOut
     token: str
@@ -135,6 +130,7 @@ class ClaimOut(Sent):
     template: JobTemplateOut | None
     objective: ObjectiveOut
     resume: ResumeOut | None
+    older: list[ResumeOut] = Field(default=[])
     study: Named
     project: Named
     checkpoint_folder: str | None = None
@@ -149,6 +145,7 @@ class ClaimOut(Sent):
             **{name: getattr(claim, name) for name in same},
             "epoch": claim.trial.epoch,
             "resume": claim.resume,
+            "older": list(claim.older),
             "study": {"id": claim.trial.study_id, "name": claim.study_name},
             "project": {"id": claim.project_id, "name": claim.project_name},
         }
@@ -176,6 +173,7 @@ class StartIn(Received):
     epoch: Epoch
     host: Host = ""
     environment: dict[str, Any] = Field(default={}, examples=[{"python": "3.11.2", "gpu": "H200"}])
+    resumed: ResumedIn | None = None
 
 
 class EpochIn(Received):
@@ -185,13 +183,6 @@ class EpochIn(Received):
 class BeatOut(Sent):
     lease_expires_in_seconds: float
     cancel: bool
-
-
-class CheckpointIn(Received):
-    epoch: Epoch
-    step: Step
-    uri: Annotated[Word, Field(min_length=1, max_length=URI_LONGEST)]
-    metric: float | None = None
 
 
 class LogIn(Received):
