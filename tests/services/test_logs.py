@@ -20,7 +20,7 @@ def test_output_reads_back_from_the_end_or_from_any_byte(engine: Engine, trial_i
         piece = whole[start : start + 37]
         assert logs.append(engine, trial_id=trial_id, epoch=1, sequence=sequence, content=piece)
         assert not logs.append(engine, trial_id=trial_id, epoch=1, sequence=sequence, content=piece)
-    assert logs.tail(engine, trial_id=trial_id) == LogTail(whole, 0, len(whole), 1)
+    assert logs.tail(engine, trial_id=trial_id) == LogTail(whole, 0, len(whole), 1, len(whole))
     end = logs.tail(engine, trial_id=trial_id, limit_bytes=50)
     assert (end.content, end.first_byte) == (whole[-50:], len(whole) - 50)
     found, after = b"", 0
@@ -42,7 +42,7 @@ def test_each_attempt_has_its_own_output(engine: Engine, trial_id: int) -> None:
     with pytest.raises(Fenced):
         logs.append(engine, trial_id=trial_id, epoch=1, sequence=1, content=b"late")
     logs.append(engine, trial_id=trial_id, epoch=2, sequence=0, content=b"second")
-    assert logs.tail(engine, trial_id=trial_id) == LogTail(b"second", 0, 6, 2)
+    assert logs.tail(engine, trial_id=trial_id) == LogTail(b"second", 0, 6, 2, 6)
     assert logs.tail(engine, trial_id=trial_id, epoch=1).content == b"first"
     trials.finish(engine, trial_id=trial_id, epoch=2, state="stopped")
     assert not logs.append(engine, trial_id=trial_id, epoch=2, sequence=0, content=b"second")
@@ -72,4 +72,4 @@ def test_the_output_of_an_attempt_is_bounded(engine: Engine, trial_id: int) -> N
 
 
 def test_nothing_printed_is_nothing(engine: Engine, trial_id: int) -> None:
-    assert logs.tail(engine, trial_id=trial_id) == LogTail(b"", 0, 0, 0)
+    assert logs.tail(engine, trial_id=trial_id) == LogTail(b"", 0, 0, 0, 0)

@@ -17,7 +17,7 @@ from tunebook_server.pages.form import Fields
 from tunebook_server.pages.rendering import address, fragment, render
 from tunebook_server.pages.reproduction import reproduce
 from tunebook_server.pages.route import Database, PageRoute, Person
-from tunebook_server.services import checkpoints, curves, logs, projects, studies, templates
+from tunebook_server.services import checkpoints, curves, log_view, projects, studies, templates
 from tunebook_server.services import trials as service
 
 router = APIRouter(route_class=PageRoute)
@@ -68,7 +68,7 @@ def trial(
     template = None
     if study.job_template_id is not None:
         template = templates.get(engine, template_id=study.job_template_id)
-    log = logs.tail(engine, trial_id=trial_id)
+    log = log_view.piece(engine, trial_id=trial_id)
     summaries = curves.summaries(engine, trial_id=trial_id)
     groups = families({summary.metric for summary in summaries}, first=study.objective.metric)[
         :FAMILIES_DRAWN
@@ -86,7 +86,6 @@ def trial(
         summaries=_newest(summaries),
         plots=[_plot(study, found, family, smooth=smooth, x=x, y=y) for family in groups],
         log=log,
-        log_text=log.content.decode(errors="replace"),
         reproduction=reproduce(found, template, attempts),
         held=found.state in HELD,
         ended=found.state in ENDED,

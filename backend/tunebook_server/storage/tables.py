@@ -233,6 +233,14 @@ workers = Table(
     _time("started_at"),
     _time("last_seen_at"),
     _time("stopped_at"),
+    _time("drain_requested_at"),
+)
+control_totals = Table(
+    "control_totals",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("total", Double, nullable=False),
+    _now("changed_at"),
 )
 
 trials = Table(
@@ -297,6 +305,7 @@ attempts = Table(
     Column("checkpoint_folder", Text),
     _number("dropped_points", "0", BigInteger),
     Index("attempts_folder", "trial_id", "checkpoint_folder", unique=True),
+    Index("attempts_ended", "ended_at"),
 )
 checkpoints = Table(
     "checkpoints",
@@ -379,6 +388,7 @@ log_chunks = Table(
     _number("first_byte", kind=BigInteger),
     Column("content", LargeBinary, nullable=False),
     _now("received_at"),
+    Index("log_chunks_bytes", "trial_id", "epoch", "first_byte", unique=True),
 )
 
 tokens = Table(
