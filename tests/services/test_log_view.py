@@ -29,7 +29,8 @@ def put(engine: Engine, trial_id: int, whole: bytes, size: int, start: int = 0) 
 
 def places(engine: Engine, trial_id: int, words: str) -> list[int]:
     """All of them, by going from one to the next."""
-    found, at = [], 0
+    found: list[int] = []
+    at = 0
     while True:
         searched = log_view.search(engine, trial_id=trial_id, words=words, after_byte=at)
         if searched.match is None:
@@ -42,7 +43,8 @@ def places(engine: Engine, trial_id: int, words: str) -> list[int]:
 
 
 def places_backward(engine: Engine, trial_id: int, words: str) -> list[int]:
-    found, at = [], 10**12
+    found: list[int] = []
+    at = 10**12
     while True:
         searched = log_view.search(engine, trial_id=trial_id, words=words, before_byte=at)
         if searched.match is None:
@@ -65,9 +67,7 @@ def test_words_are_found_across_chunks_and_windows(
     for words in ("nan", "größe", "GRÖSSE", "гром\n", "🙂🙂", "absent", "n"):
         low = folded(words)
         expected = [
-            len(text[:place].encode())
-            for place in range(len(text))
-            if folded(text).startswith(low, place)
+            len(text[:place].encode()) for place in range(len(text)) if folded(text).startswith(low, place)
         ]
         assert places(engine, trial_id, words) == expected, words
         assert places_backward(engine, trial_id, words) == expected, words

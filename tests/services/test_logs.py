@@ -5,6 +5,7 @@ from tests.services.making import ACTOR, make_study
 from tunebook_server.domain.errors import Fenced, Invalid, Mismatch, NotFound
 from tunebook_server.services import logs, trials
 from tunebook_server.services.logs import LogTail
+from tunebook_server.storage.logs import MAX_PIECE_BYTES
 
 
 @pytest.fixture
@@ -56,7 +57,7 @@ def test_what_cannot_be_kept_is_refused(engine: Engine, trial_id: int) -> None:
         logs.append(engine, trial_id=trial_id, epoch=1, sequence=0, content=b"b")
     with pytest.raises(NotFound):
         logs.append(engine, trial_id=trial_id + 1, epoch=1, sequence=0, content=b"a")
-    for sequence, content in ((-1, b"a"), (2**63, b"a"), (1, b""), (1, bytes(logs.MAX_PIECE_BYTES + 1))):
+    for sequence, content in ((-1, b"a"), (2**63, b"a"), (1, b""), (1, bytes(MAX_PIECE_BYTES + 1))):
         with pytest.raises(Invalid):
             logs.append(engine, trial_id=trial_id, epoch=1, sequence=sequence, content=content)
     with pytest.raises(Invalid):
@@ -64,8 +65,8 @@ def test_what_cannot_be_kept_is_refused(engine: Engine, trial_id: int) -> None:
 
 
 def test_the_output_of_an_attempt_is_bounded(engine: Engine, trial_id: int) -> None:
-    piece = b"x" * logs.MAX_PIECE_BYTES
-    for sequence in range(logs.MAX_LOG_BYTES // logs.MAX_PIECE_BYTES):
+    piece = b"x" * MAX_PIECE_BYTES
+    for sequence in range(logs.MAX_LOG_BYTES // MAX_PIECE_BYTES):
         logs.append(engine, trial_id=trial_id, epoch=1, sequence=sequence, content=piece)
     with pytest.raises(Invalid, match="reached"):
         logs.append(engine, trial_id=trial_id, epoch=1, sequence=10**6, content=b"x")

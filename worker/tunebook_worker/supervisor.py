@@ -26,6 +26,7 @@ from tunebook_worker.events import Event, Events, Kind
 from tunebook_worker.kernel import adopt_orphans, keep_private, reap_adopted
 from tunebook_worker.orders import JobFolder, Order
 from tunebook_worker.outcome import Outcome
+from tunebook_worker.system_metrics import SystemMetrics, period
 from tunebook_worker.tree import Tree
 
 STDIN, STDOUT = 0, 1
@@ -112,11 +113,14 @@ class Supervision:
         assert job.stderr is not None
         capture = Capture(self.folder, job.stdout, job.stderr)
         threading.Thread(target=self.events.watch, args=(job.pid,), daemon=True).start()
+        sampling = SystemMetrics(self.tree, capture.report, gpu=self.order.gpu, seconds=period(os.environ))
+        sampling.start()
         event: Event | None = None
         while event is None or event.kind is not Kind.EXITED:
             event = self._tick(job.pid)
             self._react(event)
         exit_status, cause = job.wait(), self.cause
+        sampling.end()
         self._end_rest()
         capture.close(LAST_WORDS_SECONDS)
         return _judge(cause, exit_status, capture.last_words)

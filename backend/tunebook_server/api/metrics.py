@@ -116,7 +116,7 @@ def read(
 def names(study_id: Id, engine: Database, _: Reader) -> MetricNames:
     """The names of all metrics that trials of this study have reported."""
     studies.get(engine, study_id=study_id)
-    return MetricNames(items=curves.metric_names(engine, study_id=study_id))
+    return MetricNames(items=curves.all_metric_names(engine, study_id=study_id))
 
 
 def parse(body: bytes) -> Report:

@@ -1,4 +1,4 @@
-"""Output of training jobs as text that can only be read: nothing in it moves a cursor or turns a line around."""
+"""Output of training jobs as text to be read: nothing in it moves a cursor or turns a line around."""
 
 import re
 

@@ -68,15 +68,23 @@ def log(
 def _read(engine: Engine, trial_id: int, wanted: Wanted) -> tuple[Searched | None, LogPiece | None]:
     """Of a search its place; where there is none, or nothing is searched for, a piece."""
     searched = None
-    at = {"after_byte": wanted.after, "before_byte": wanted.before}
+    after, before = wanted.after, wanted.before
     if wanted.words:
         searched = log_view.search(
-            engine, trial_id=trial_id, words=wanted.words, epoch=wanted.epoch, **at
+            engine,
+            trial_id=trial_id,
+            words=wanted.words,
+            epoch=wanted.epoch,
+            after_byte=after,
+            before_byte=before,
         )
         if searched.match is not None:
             return searched, None
-        at = {}
-    return searched, log_view.piece(engine, trial_id=trial_id, epoch=wanted.epoch, **at)
+        after = before = None
+    piece = log_view.piece(
+        engine, trial_id=trial_id, epoch=wanted.epoch, after_byte=after, before_byte=before
+    )
+    return searched, piece
 
 
 def _lives(found: Trial, epoch: int) -> bool:
@@ -88,4 +96,3 @@ def _chosen(attempts: list[Attempt], epoch: int) -> list[Attempt]:
     """Those that the chooser offers, the newest first."""
     newest = attempts[::-1]
     return newest[:ATTEMPTS] + [each for each in newest[ATTEMPTS:] if each.epoch == epoch]
-

@@ -17,6 +17,7 @@ from tunebook_server.storage import (
     studies,
     templates,
     trials,
+    workers,
 )
 from tunebook_server.storage.engine import Connection, Engine, transaction
 
@@ -34,6 +35,7 @@ def claim(engine: Engine, *, trial_id: int, worker_id: int, host: str = "") -> C
     try:
         with transaction(engine) as connection:
             trial = _take(connection, trial_id, worker_id=worker_id)
+            _refuse_drained(connection, worker_id)
             study = _lock(connection, trial.study_id)
             _refuse(study)
             taken = _hold(connection, study, trial, host)
@@ -137,6 +139,12 @@ def _refuse(study: Study) -> None:
         raise Conflict("the study has no job template: a loop asks for its trials", remedy="Drop the hint.")
     if study.counts["claimed"] + study.counts["running"] > study.parallel:
         raise Conflict(f"the study runs {study.parallel} trials at a time", remedy="Drop the hint.")
+
+
+def _refuse_drained(connection: Connection, worker_id: int) -> None:
+    worker = workers.get(connection, worker_id)
+    if worker is not None and worker.drain_requested_at is not None:
+        raise Conflict(f"the worker {worker.name} is draining", remedy="Drop the hint.")
 
 
 def _hold(connection: Connection, study: Study, trial: Trial, host: str) -> Claim:

@@ -1,6 +1,7 @@
-"""A log as people look at it: pieces of inert text, and the next place of some words. Bounded in work and memory.
+"""A log as people look at it: pieces of inert text, and the next place of some words.
 
-A search reads at most `SCAN_BYTES`, window by window, and says how far it came: to go on is another request.
+Work and memory are bounded: a search reads at most `SCAN_BYTES`, window by window, and
+says how far it came: to go on is another request.
 """
 
 from dataclasses import dataclass

@@ -110,9 +110,7 @@ def _pieces(engine: Engine, trial_id: int, epoch: int, size: int) -> Iterator[by
     for first in range(0, size, DOWNLOAD_BYTES):
         last = min(first + DOWNLOAD_BYTES, size)
         with transaction(engine) as connection:
-            content = logs.read(
-                connection, trial_id=trial_id, epoch=epoch, first_byte=first, last_byte=last
-            )
+            content = logs.read(connection, trial_id=trial_id, epoch=epoch, first_byte=first, last_byte=last)
         yield content
 
 

@@ -69,7 +69,8 @@ SELECT substring(content FROM greatest(%(first)s - first_byte, 0)::integer + 1
                               - greatest(%(first)s - first_byte, 0)::integer)
   FROM log_chunks
  WHERE trial_id = %(trial_id)s AND epoch = %(epoch)s
-   AND first_byte < %(last)s AND first_byte > %(first)s - %(piece)s AND first_byte + length(content) > %(first)s
+   AND first_byte < %(last)s AND first_byte > %(first)s - %(piece)s
+   AND first_byte + length(content) > %(first)s
  ORDER BY first_byte
 """
 

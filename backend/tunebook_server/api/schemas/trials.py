@@ -101,6 +101,7 @@ class AttemptOut(Sent):
     exit_status: int | None
     environment: dict[str, Any]
     resumed_from_step: int | None
+    dropped_points: int
 
 
 class CheckpointOut(Sent):

@@ -7,8 +7,8 @@ from pydantic import Field, model_validator
 
 from tunebook_server.api.schemas import INT32_MOST, INT64_MOST, Name, Received, Sent, Word
 from tunebook_server.api.schemas.trials import TrialOut
-from tunebook_server.domain.worker import WorkerRow
-from tunebook_server.services.workers import RUNNING_MOST
+from tunebook_server.domain.worker import WorkerRow, WorkerState
+from tunebook_server.services.workers import RUNNING_MOST, silent_after_seconds
 
 TrialId = Annotated[int, Field(ge=1, le=INT64_MOST)]
 
@@ -32,13 +32,15 @@ class WorkerOut(Sent):
     started_at: datetime | None
     last_seen_at: datetime | None
     stopped_at: datetime | None
+    drain_requested_at: datetime | None
 
 
 class WorkerRowOut(WorkerOut):
-    """`silent_seconds` since the last beat, by the database's clock."""
+    """`silent_seconds` since the last beat, by the database's clock; `state` as the Workers page calls it."""
 
     trials: list[TrialOut]
     silent_seconds: float | None
+    state: WorkerState
 
     @model_validator(mode="before")
     @classmethod
@@ -46,7 +48,12 @@ class WorkerRowOut(WorkerOut):
         if not isinstance(row, WorkerRow):
             return row
         worker = {name: getattr(row.worker, name) for name in WorkerOut.model_fields}
-        return {**worker, "trials": list(row.trials), "silent_seconds": row.silent_seconds}
+        return {
+            **worker,
+            "trials": list(row.trials),
+            "silent_seconds": row.silent_seconds,
+            "state": row.state(silent_after_seconds=silent_after_seconds()),
+        }
 
 
 class WorkerBeatIn(Received):
@@ -54,7 +61,8 @@ class WorkerBeatIn(Received):
 
 
 class OrdersOut(Sent):
-    """`drain`: take nothing new; `stop`: trials to stop, because they were cancelled or are another's now."""
+    """`drain`: take nothing new, give back what you have, and end; `stop`: trials to stop, because they were
+    cancelled or are another's now."""
 
     drain: bool
     stop: list[int]
