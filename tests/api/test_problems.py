@@ -116,6 +116,8 @@ def bodies(world: World) -> dict[str, tuple[str, str, str, dict[str, Any]]]:
             {"name": "gpu", "slots": 1, "host": "h", "labels": {"a": "b"}, "version": "1"},
         ),
         "beat": ("POST", f"{worker}:beat", "worker", {"running": [1]}),
+        "drain": ("POST", f"{worker}:drain", "owner", {}),
+        "undrain": ("POST", f"{worker}:undrain", "owner", {}),
         "claim": ("POST", f"/api/v1/trials/{world.queued}:claim", "worker", {"host": "h"}),
         "start": ("POST", f"{trial}:start", "trial", {"epoch": 1, "host": "h", "environment": {"a": "b"}}),
         "heartbeat": ("POST", f"{trial}:heartbeat", "trial", {"epoch": 1}),

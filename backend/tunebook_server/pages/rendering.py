@@ -2,6 +2,7 @@
 
 import math
 import re
+import signal
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cache
@@ -90,6 +91,18 @@ def duration(seconds: float | None) -> str:
     return f"{seconds:.0f} s"
 
 
+def exit_status(status: int | None) -> str:
+    """As a shell's user knows it: a signal by its name."""
+    if status is None:
+        return "–"
+    if status >= 0:
+        return str(status)
+    try:
+        return signal.Signals(-status).name
+    except ValueError:
+        return f"signal {-status}"
+
+
 def address(path: str, **query: str | int | None) -> str:
     """A path with the query parameters that are set, in a stable order."""
     chosen = {name: value for name, value in query.items() if value not in (None, "")}
@@ -136,6 +149,7 @@ def _environment() -> Environment:
         auto_reload=False,
     )
     made.filters.update(number=number, setting=setting, moment=moment, duration=duration, key_words=key_words)
+    made.filters.update(exit_status=exit_status)
     made.globals.update(
         python=python, asset=assets.url, plotly_url=assets.plotly_url, address=address, changed=changed
     )

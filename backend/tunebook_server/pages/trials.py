@@ -18,7 +18,7 @@ from tunebook_server.pages.form import Fields
 from tunebook_server.pages.rendering import address, fragment, render
 from tunebook_server.pages.reproduction import reproduce
 from tunebook_server.pages.route import Database, PageRoute, Person
-from tunebook_server.services import checkpoints, curves, log_view, projects, studies, templates
+from tunebook_server.services import checkpoints, curves, log_view, projects, studies, templates, workers
 from tunebook_server.services import trials as service
 
 router = APIRouter(route_class=PageRoute)
@@ -93,6 +93,7 @@ def trial(
         project=projects.get(engine, project_id=study.project_id),
         settings=_settings(study, found),
         attempts=attempts,
+        workers=workers.names(engine, {each.worker_id for each in attempts if each.worker_id is not None}),
         checkpoints=checkpoints.page(engine, trial_id=trial_id, limit=CHECKPOINTS),
         summaries=[row for row in _newest(summaries) if not is_system(row.metric)],
         usage=_usage(study, found, summaries, usage),
