@@ -91,7 +91,7 @@ class Delivery(threading.Thread):
             if concluding and not more:
                 self._conclude()
         except OSError as error:
-            warn("the spool cannot be read or written", trial=self._trial, detail=str(error))
+            warn("the spool cannot be read or written", detail=str(error))
             self._check_time()
             more = concluding = False
         if not more and not concluding:
@@ -102,13 +102,13 @@ class Delivery(threading.Thread):
             if self._announcement is not None:
                 self._post("start", self._announcement)
         except _Refused as error:
-            warn("the server refused the start", trial=self._trial, detail=str(error))
+            warn("the server refused the start", detail=str(error))
 
     def _conclude(self) -> None:
         assert self._outcome is not None
         lost = self.refused + sum(spool.finish() + spool.dropped for spool in (self._events, self._points))
         if lost or self._log.finish():
-            warn("records were lost", trial=self._trial, points=lost, output=self._log.damaged)
+            warn("records were lost", points=lost, output=self._log.damaged)
         outcome = self._outcome
         if self._infeasible is not None:
             outcome = outcome.told_infeasible(self._infeasible)
@@ -116,7 +116,7 @@ class Delivery(threading.Thread):
             if outcome.verb != "leave":
                 self._post(outcome.verb, outcome.body(dropped_points=lost))
         except _Refused as error:
-            warn("the outcome was refused", trial=self._trial, verb=outcome.verb, detail=str(error))
+            warn("the outcome was refused", verb=outcome.verb, detail=str(error))
             raise _Over from error
         self.acknowledged = True
 
@@ -149,7 +149,6 @@ class Delivery(threading.Thread):
                 self.refused += 1
                 warn(
                     "the server refused a record",
-                    trial=self._trial,
                     detail=str(error),
                     step=record.get("step"),
                 )
@@ -163,7 +162,7 @@ class Delivery(threading.Thread):
             self._post("checkpoint", {"step": record["step"], "uri": record["path"], "metric": None})
         except _Refused as error:
             self.refused += 1
-            warn("the server refused a checkpoint", trial=self._trial, detail=str(error), step=record["step"])
+            warn("the server refused a checkpoint", detail=str(error), step=record["step"])
 
     def _logs(self) -> bool:
         batch = self._log.read(BATCH_RECORDS)
@@ -174,7 +173,7 @@ class Delivery(threading.Thread):
         try:
             self._post("log", body)
         except _Refused as error:
-            warn("the server refused output", trial=self._trial, detail=str(error), size_bytes=len(content))
+            warn("the server refused output", detail=str(error), size_bytes=len(content))
         self._log.commit()
         return len(batch) >= BATCH_RECORDS or len(content) >= LOG_BYTES or self._outcome is not None
 
@@ -205,7 +204,7 @@ class Delivery(threading.Thread):
 
     def _check_time(self) -> None:
         if self._until is not None and boot_seconds() >= self._until:
-            warn("the server did not answer in time; what was recorded stays on disk", trial=self._trial)
+            warn("the server did not answer in time; what was recorded stays on disk")
             raise _Over
 
     def _pause(self, seconds: float) -> None:

@@ -140,7 +140,7 @@ class Supervision:
         self._hurry(event)
         match event:
             case Event(Kind.FENCED, detail=reason):
-                log.warn("fenced off", trial_id=self.order.trial_id, epoch=self.order.epoch, reason=reason)
+                log.warn("fenced off", reason=reason)
                 self._end_job(Cause.FENCED, grace_seconds=0.0)
             case Event(Kind.ORPHANED):
                 self._end_job(Cause.ORPHANED, grace_seconds=0.0)
@@ -229,11 +229,12 @@ def main() -> int:
         order = orders.receive(said)
     except EOFError:
         return Status.KEPT
+    log.concern(trial_id=order.trial_id, epoch=order.epoch)
     supervision = Supervision(order, said)
     try:
         return supervision.run()
     except BaseException:
-        log.crash("the supervisor failed", trial_id=order.trial_id)
+        log.crash("the supervisor failed")
         supervision.tree.kill()
         raise
 

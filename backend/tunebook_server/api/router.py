@@ -15,6 +15,7 @@ from tunebook_server.api import (
     metrics,
     openapi,
     projects,
+    prometheus,
     reports,
     rounds,
     studies,
@@ -48,3 +49,4 @@ for part in (
 ):
     router.include_router(part.router, prefix=PREFIX)
 router.include_router(health.router)
+router.include_router(prometheus.router)
