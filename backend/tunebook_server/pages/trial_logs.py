@@ -61,7 +61,8 @@ def log(
         size_bytes=shown.size_bytes,
         live=_lives(found, shown.epoch),
         pinned=epoch is not None,
-        query=dict(request.query_params),
+        after=after,
+        before=before,
     )
 
 

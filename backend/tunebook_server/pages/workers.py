@@ -30,14 +30,14 @@ def workers(
     page = service.page(engine, limit=ROWS, cursor=cursor)
     running = studies.page(engine, state="running", limit=ROWS).items
     counts = service.counts(engine)
+    silent_after = service.silent_after_seconds()
+    states = {row.worker.id: row.state(silent_after_seconds=silent_after) for row in page.items}
     return render(
         request,
         "workers.html",
         page=page,
-        states={
-            row.worker.id: row.state(silent_after_seconds=service.silent_after_seconds())
-            for row in page.items
-        },
+        states=states,
+        taken=sum(len(row.trials) for row in page.items if states[row.worker.id] in THERE),
         names={study.id: study.name for study in running} | _names(engine, page),
         gpus=service.gpus(engine, [trial.id for row in page.items for trial in row.trials]),
         counts={count.state.value: count.workers for count in counts},
