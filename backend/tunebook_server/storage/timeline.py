@@ -108,4 +108,5 @@ def dated_recent(connection: Connection, *, hours: int, most: int) -> Dated:
 
 def places(connection: Connection, *, hours: int, limit: int) -> dict[str, int]:
     """The slots of the workers that were there within `hours`, by name."""
-    return dict(connection.execute(_PLACES, {"hours": hours, "limit": limit}).tuples().all())
+    found = connection.execute(_PLACES, {"hours": hours, "limit": limit})
+    return {row.name: row.slots for row in found}
