@@ -4,7 +4,10 @@ import base64
 
 from tests.api.site import Site, World, ok, problem
 
-HOSTILE = b"\x1b[31mred\x1b[0m \x1b]8;;https://evil.example\x07link\x1b]8;;\x07 <script>alert(1)</script>\r\n\xe2\x80\xaeesrever \x00\x07 NaN\n"
+HOSTILE = (
+    b"\x1b[31mred\x1b[0m \x1b]8;;https://evil.example\x07link\x1b]8;;\x07 <script>alert(1)</script>\r\n"
+    b"\xe2\x80\xaeesrever \x00\x07 NaN\n"
+)
 
 
 def printed(site: Site, world: World, content: bytes, sequence: int = 0) -> str:

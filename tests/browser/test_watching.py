@@ -1,4 +1,4 @@
-"""Logs and workers in a real browser: searched, scrolled, drained; the page stays small whatever was printed."""
+"""Logs and workers in a real browser: searched, scrolled, drained; the page stays small."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -15,7 +15,8 @@ from tunebook_server.services import access, claims, logs, metrics, workers
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 Open = Callable[..., Visit]
 MEBIBYTE = 1 << 20
-LINES = 8
+PIECES = 8
+MOVED = "before => document.getElementById('log').firstElementChild.dataset.first !== before"
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ def test_a_long_log_is_searched_and_read_upwards(visit: Open, own: Site) -> None
     trial, _ = running_trial(own.engine)
     line = b"step 1 loss 0.5 " + b"." * 240 + b"\n"
     piece = (line * (MEBIBYTE // len(line))).ljust(MEBIBYTE - 1, b"-") + b"\n"
-    for sequence in range(LINES):
+    for sequence in range(PIECES):
         content = piece if sequence != 3 else b"the \x1b[31mNEEDLE\x1b[0m \xe2\x80\xae in it\n" + piece[:-40]
         logs.append(own.engine, trial_id=trial, epoch=1, sequence=sequence, content=content)
     made = visit(at=own)
@@ -49,9 +50,7 @@ def test_a_long_log_is_searched_and_read_upwards(visit: Open, own: Site) -> None
     for _ in range(12):
         before = page.evaluate("document.getElementById('log').firstElementChild.dataset.first")
         log.evaluate("log => { log.scrollTop = 0; }")
-        page.wait_for_function(
-            f"document.getElementById('log').firstElementChild.dataset.first !== '{before}'"
-        )
+        page.wait_for_function(MOVED, arg=before)
     assert page.evaluate(size) < 8 * 66_000
     assert page.evaluate("document.getElementById('log').childElementCount") <= 8
 

@@ -1,4 +1,4 @@
-"""Drained workers take nothing, however they ask, until somebody lets them; states by the database's clock."""
+"""Drained workers take nothing, however they ask, until somebody lets them; states are the database's."""
 
 import pytest
 from sqlalchemy import Engine, text
