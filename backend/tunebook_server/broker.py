@@ -97,7 +97,14 @@ class Publisher:
                 self.counts.sent += 1
             except Exception as error:
                 self.counts.failed += 1
-                _log.warning("hint not sent (%d so far), the sweep repeats it: %s", self.counts.failed, error)
+                task, _, argument = message
+                place = {"trial_id" if task == TRIAL_TASK else "study_id": argument}
+                _log.warning(
+                    "hint not sent (%d so far), the sweep repeats it: %s",
+                    self.counts.failed,
+                    error,
+                    extra=place,
+                )
         self._app.pool.force_close_all()
         self._app.close()
 

@@ -26,7 +26,7 @@ class Mounted:
 
     @property
     def is_api(self) -> bool:
-        return self.template.startswith("/api/")
+        return self.template.startswith("/api/") or self.template == "/metrics"
 
     @property
     def is_open(self) -> bool:

@@ -8,6 +8,7 @@ import pytest
 import structlog
 
 from tests.api.site import Site, World, problem
+from tests.api.test_problems import bodies
 from tunebook_server.app import logs
 
 HOSTILE = (
@@ -57,3 +58,49 @@ def test_requests_cannot_forge_or_leak(site: Site, world: World, capsys: pytest.
     written = json.dumps(found)
     for hidden in (secret, *site.tokens.values()):
         assert hidden not in written
+
+
+def test_lines_name_their_request_trial_and_attempt(
+    site: Site, world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs.configure()
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    sent = {"X-Request-ID": "proxy-1", "traceparent": f"00-{trace}-b7ad6b7169203331-01"}
+    answer = site.post(f"/api/v1/trials/{world.trial}:finish", {"epoch": 1}, by="trial", headers=sent)
+    assert answer.headers["x-request-id"] == "proxy-1"
+    forged = site.post(
+        f"/api/v1/trials/{world.trial}:cancel",
+        headers={b"X-Request-ID": b'a\x1b[31m"', b"traceparent": b"00-x"},
+    )
+    assert re.fullmatch("[0-9a-f]{16}", forged.headers["x-request-id"])
+    first, second = [entry for entry in lines(capsys) if entry["event"] == "request"]
+    assert {
+        "trial_id": world.trial,
+        "epoch": 1,
+        "request_id": "proxy-1",
+        "trace_id": trace,
+    }.items() <= first.items()
+    assert (second["trial_id"], second["request_id"]) == (world.trial, forged.headers["x-request-id"])
+    assert "trace_id" not in second
+
+
+def test_no_text_that_people_type_breaks_a_line(
+    site: Site, world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """S18: every text field of every route, each with every hostile text."""
+    logs.configure()
+    tried = 0
+    for name, (method, path, by, body) in bodies(world).items():
+        for field, value in body.items():
+            if not isinstance(value, str) or name == "login":
+                continue
+            for hostile in HOSTILE[:-1] if name not in ("project", "note") else HOSTILE:
+                if "\ud800" in hostile:
+                    continue  # no client can send it as UTF-8
+                answer = site.request(method, path, by=by, json={**body, field: hostile})
+                assert answer.status_code < 500, (name, field)
+                tried += 1
+    found = lines(capsys)
+    assert tried > 100
+    assert all(len(json.dumps(entry)) < 100_000 for entry in found)
+    assert not any(entry.get("event") == "forged" for entry in found)

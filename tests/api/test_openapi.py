@@ -80,5 +80,5 @@ def test_schemas_are_valid_and_examples_fit_them(document: dict[str, Any]) -> No
 
 
 def test_no_page_is_in_it(site: Site, document: dict[str, Any]) -> None:
-    assert all(path.startswith("/api/v1/") or path == "/health" for path in document["paths"])
+    assert all(path.startswith("/api/v1/") or path in ("/health", "/metrics") for path in document["paths"])
     assert describe(site.app) is describe(site.app)

@@ -119,6 +119,8 @@ def bodies(world: World) -> dict[str, tuple[str, str, str, dict[str, Any]]]:
         "claim next": ("POST", f"{worker}:claim", "worker", {"key": "k", "gpus": 0, "cpus": 0, "host": "h"}),
         "removals": ("POST", f"{worker}:removals", "worker", {"roots": [{"uri": "/c", "shared": True}]}),
         "removed": ("POST", f"{worker}:removed", "worker", {"removed": [1]}),
+        "drain": ("POST", f"{worker}:drain", "owner", {}),
+        "undrain": ("POST", f"{worker}:undrain", "owner", {}),
         "claim": ("POST", f"/api/v1/trials/{world.queued}:claim", "worker", {"host": "h"}),
         "start": ("POST", f"{trial}:start", "trial", {"epoch": 1, "host": "h", "environment": {"a": "b"}}),
         "heartbeat": ("POST", f"{trial}:heartbeat", "trial", {"epoch": 1}),

@@ -116,6 +116,7 @@ def test_figures_data_and_exports(site: Site, world: World) -> None:
         "gradient-norm": {"trial": world.trial},
         "gradient-norm-histogram": {"trial": world.trial, "threshold": 1.5},
         "timeline": {},
+        "system": {"trial": world.trial, "panel": "memory"},
     }
     for kind, options in figures.items():
         answer = site.get(f"{study}/figures/{kind}", params=options)

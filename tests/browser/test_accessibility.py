@@ -39,6 +39,7 @@ def test_no_page_shuts_anybody_out(site: Site, visit: Callable[..., Visit], widt
         f"/studies/{study_id}/trials?filter=state+=+completed",
         f"/studies/{study_id}/trials?filter=wrong",
         f"/trials/{row.trial.id}",
+        f"/trials/{row.trial.id}/log",
         f"/compare?trials={row.trial.id},{other.trial.id}",
         f"/compare?studies={study_id},{site.studies[1]}",
         "/compare",

@@ -25,7 +25,7 @@ NAMES = {
         *("data_wait", "train/data_time", "time/data_seconds", "dataloader/wait"),
         *("input_wait_ms", "data_wait_share", "DataTime"),
     ],
-    MetricRole.GPU_UTILISATION: ["gpu_util", "gpu/utilization", "system/gpu0/utilisation_percent"],
+    MetricRole.GPU_UTILISATION: ["gpu_util", "gpu/utilization", "gpu0/utilisation_percent"],
     MetricRole.LEARNING_RATE: ["lr", "learning_rate", "train/learning-rate", "learningRate", "lr/group0"],
 }
 OTHERS = ["valid/loss", "val_loss", "test/loss", "accuracy", "train/error", "grad_norm/layer1", "weight_norm"]
@@ -37,6 +37,7 @@ OTHERS += [
     "lr_decay",
     "time/epoch",
 ]
+OTHERS += ["system/gpu0/utilisation_percent", "system/step_time"]
 OTHERS += ["", "///", "norm", "step", "data", "warmup_lr_steps", "train", "регуляризация", "train/"]
 
 

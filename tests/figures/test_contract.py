@@ -21,6 +21,7 @@ from tunebook_server.domain.lifecycle import Claim
 from tunebook_server.domain.objective import Direction, Objective
 from tunebook_server.domain.search_space import SearchSpace
 from tunebook_server.domain.study import Study
+from tunebook_server.domain.system_metrics import BY_NAME
 from tunebook_server.embedded.postgres import Postgres
 from tunebook_server.figures import theme
 from tunebook_server.pages.catalogue import CATALOGUE, Entry, chosen, entries
@@ -150,6 +151,7 @@ def _train(engine: Engine, claim: Claim, case: Case, place: int) -> None:
     loss = case.losses[place] if ended else 0.4
     values = np.array([1.0, np.nan if loss is None else loss])
     series = {case.metric: (np.array([1, 20 + place]), values), "grad/norm": (np.array([1, 2]), values)}
+    series["system/cpu_percent"] = series["system/gpu0/power_watts"] = (np.array([1, 400]), values)
     metrics.report(engine, trial_id=claim.trial.id, epoch=1, sequence=0, series=series, content_hash=b"h")
     if ended:
         state = "infeasible" if loss is None else "completed"
@@ -161,6 +163,7 @@ def every_figure(engine: Engine, study: Study) -> list[Drawn]:
     asked = [(entry.kind, options) for entry in entries(study) for options in _each_choice(entry, study)]
     if study.best_trial_id is not None:
         asked.append(("trial-curves", {"trial": str(study.best_trial_id)}))
+        asked += [("system", {"trial": str(study.best_trial_id), "panel": panel}) for panel in BY_NAME]
     return [Drawn(kind, options, _draw(engine, study, kind, options)) for kind, options in asked]
 
 
@@ -275,4 +278,4 @@ def test_no_column_of_a_table_replaces_another(engine: Engine, study: Study) -> 
 
 
 def test_the_catalogue_offers_every_kind() -> None:
-    assert {entry.kind for entry in CATALOGUE} | {"trial-curves"} == set(figures.KINDS)
+    assert {entry.kind for entry in CATALOGUE} | {"trial-curves", "system"} == set(figures.KINDS)

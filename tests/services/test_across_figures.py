@@ -12,7 +12,7 @@ from tunebook_server.domain.errors import NotFound
 from tunebook_server.services import figures, projects, trials
 from tunebook_server.services.figures import KINDS
 
-ACROSS = sorted(kind for kind, found in KINDS.items() if found.across and kind != "curves")
+ACROSS = sorted(kind for kind, found in KINDS.items() if found.across and kind not in ("curves", "timeline"))
 HOSTILE = "<img src=x onerror=alert(1)>%{y}"
 
 

@@ -17,6 +17,7 @@ from tunebook_worker.log import note, warn
 from tunebook_worker.orders import JobFolder, Order, Word
 from tunebook_worker.outcome import exit_words
 from tunebook_worker.supervisor import Status
+from tunebook_worker.system_metrics import SETTING
 from tunebook_worker.tree import Tree
 
 SILENCE_MARGIN_SECONDS = 5.0
@@ -61,7 +62,7 @@ class Attempt:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,
-            env={name: value for name, value in os.environ.items() if not name.startswith("TUNEBOOK_")},
+            env={name: value for name, value in os.environ.items() if _passed_on(name)},
             start_new_session=True,
         )
         with supervisor:
@@ -120,3 +121,8 @@ class Attempt:
 
     def _where(self) -> dict[str, object]:
         return {"trial_id": self.order.trial_id, "epoch": self.order.epoch}
+
+
+def _passed_on(variable: str) -> bool:
+    """Our own variables hold credentials; the supervisor needs but one of them."""
+    return not variable.startswith("TUNEBOOK_") or variable == SETTING

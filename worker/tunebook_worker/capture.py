@@ -5,7 +5,7 @@ import os
 import threading
 from typing import IO
 
-from tunebook.spool import SpoolWriter
+from tunebook.spool import Record, SpoolWriter
 from tunebook_worker.json_lines import Lines, parse
 from tunebook_worker.orders import JobFolder
 
@@ -65,6 +65,10 @@ class Capture:
             thread.join(within_seconds)
         self._points.close()
         self._log.close()
+
+    def report(self, record: Record) -> None:
+        """A record of points that are not the job's own words."""
+        self._points.append(record)
 
     @property
     def last_words(self) -> str:

@@ -98,7 +98,7 @@ class Delivery(threading.Thread):
                 else:
                     self._conclude()
         except OSError as error:
-            warn("the spool cannot be read or written", trial=self._trial, detail=str(error))
+            warn("the spool cannot be read or written", detail=str(error))
             self._posting.check_time()
             more = concluding = False
         if not more and not concluding:
@@ -109,13 +109,13 @@ class Delivery(threading.Thread):
             if self._announcement is not None:
                 self._posting.post("start", self._announcement)
         except Refused as error:
-            warn("the server refused the start", trial=self._trial, detail=str(error))
+            warn("the server refused the start", detail=str(error))
 
     def _conclude(self) -> None:
         assert self._outcome is not None
         lost = self.refused + sum(spool.finish() + spool.dropped for spool in (self._events, self._points))
         if lost or self._log.finish():
-            warn("records were lost", trial=self._trial, points=lost, output=self._log.damaged)
+            warn("records were lost", points=lost, output=self._log.damaged)
         outcome = self._outcome
         if self._infeasible is not None:
             outcome = outcome.told_infeasible(self._infeasible)
@@ -125,7 +125,7 @@ class Delivery(threading.Thread):
             if outcome.verb != "leave":
                 self._posting.post(outcome.verb, outcome.body(dropped_points=lost))
         except Refused as error:
-            warn("the outcome was refused", trial=self._trial, verb=outcome.verb, detail=str(error))
+            warn("the outcome was refused", verb=outcome.verb, detail=str(error))
             raise Over from error
         self.acknowledged = True
 
@@ -158,7 +158,6 @@ class Delivery(threading.Thread):
                 self.refused += 1
                 warn(
                     "the server refused a record",
-                    trial=self._trial,
                     detail=str(error),
                     step=record.get("step"),
                 )
@@ -184,6 +183,6 @@ class Delivery(threading.Thread):
         try:
             self._posting.post("log", body)
         except Refused as error:
-            warn("the server refused output", trial=self._trial, detail=str(error), size_bytes=len(content))
+            warn("the server refused output", detail=str(error), size_bytes=len(content))
         self._log.commit()
         return len(batch) >= BATCH_RECORDS or len(content) >= LOG_BYTES or self._outcome is not None

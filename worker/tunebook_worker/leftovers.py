@@ -24,11 +24,17 @@ def clear(jobs_folder: Path) -> None:
     for folder, started in found:
         tree = Tree(folder.job_file, session=_session(started))
         if tree.members():
-            warn("a job outlived its worker", folder=folder.path.name, pids=[p.pid for p in tree.members()])
+            warn("a job outlived its worker", **_place(folder), pids=[p.pid for p in tree.members()])
             tree.kill()
     _end([s for _, started in found if (s := _supervisor(started)) is not None])
     for folder in folders:
         _forget(folder)
+
+
+def _place(folder: JobFolder) -> dict[str, int]:
+    """The trial and attempt that the folder is named after."""
+    trial_id, _, epoch = folder.path.name.partition("-")
+    return {"trial_id": int(trial_id), "epoch": int(epoch)} if trial_id.isdigit() and epoch.isdigit() else {}
 
 
 def _end(supervisors: list[psutil.Process]) -> None:
@@ -46,7 +52,7 @@ def _forget(folder: JobFolder) -> None:
     except FileNotFoundError:
         return
     if age_seconds > KEEP_DAYS * 86_400:
-        note("an old job folder is removed", folder=folder.path.name, age_days=round(age_seconds / 86_400, 1))
+        note("an old job folder is removed", **_place(folder), age_days=round(age_seconds / 86_400, 1))
         shutil.rmtree(folder.path, ignore_errors=True)
 
 

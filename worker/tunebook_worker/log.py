@@ -5,7 +5,10 @@ import logging
 import sys
 from datetime import UTC, datetime
 
+TEXT_SHOWN = 20_000
+
 _logger = logging.getLogger("tunebook.worker")
+_place: dict[str, object] = {}
 
 
 class JsonLines(logging.Formatter):
@@ -14,12 +17,20 @@ class JsonLines(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "event": record.getMessage(),
-            **getattr(record, "fields", {}),
+            "event": _short(record.getMessage()),
+            **_place,
+            **{name: _short(value) for name, value in getattr(record, "fields", {}).items()},
         }
         if record.exc_info:
-            line["traceback"] = self.formatException(record.exc_info)
+            line["traceback"] = _short(self.formatException(record.exc_info))
         return json.dumps(line, default=str)
+
+
+def _short(value: object) -> object:
+    """A text of a person or a server has no end of its own."""
+    if isinstance(value, str) and len(value) > TEXT_SHOWN:
+        return f"{value[:TEXT_SHOWN]}… ({len(value)} characters)"
+    return value
 
 
 def configure(level: int = logging.INFO) -> None:
@@ -32,6 +43,11 @@ def configure(level: int = logging.INFO) -> None:
     logging.captureWarnings(True)
     for chatty in ("httpx", "httpcore", "botocore", "aiobotocore"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+def concern(**place: object) -> None:
+    """Every later line of this process, whoever writes it, is about this trial and attempt."""
+    _place.update(place)
 
 
 def note(event: str, **fields: object) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tunebook import passwords
-from tunebook_worker import stores
+from tunebook_worker import stores, system_metrics
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 
@@ -67,6 +67,10 @@ class Options:
 def read(environment: Mapping[str, str], *, slots: int | None = None, name: str | None = None) -> Options:
     """Raises WrongOption."""
     gpus = _gpus(environment)
+    try:
+        system_metrics.period(environment)
+    except ValueError as error:
+        raise WrongOption(str(error)) from None
     host = re.sub(r"[^A-Za-z0-9_.-]", "-", socket.gethostname()).lstrip("-_.") or "worker"
     chosen = name or environment.get("TUNEBOOK_WORKER_NAME") or host[:100]
     if not NAME.fullmatch(chosen):

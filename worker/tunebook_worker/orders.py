@@ -59,6 +59,11 @@ class Order:
         """Unlike that of any other attempt."""
         return f"{self.trial_id}-{self.epoch}"
 
+    @property
+    def devices(self) -> str | None:
+        """As CUDA_VISIBLE_DEVICES."""
+        return None if self.gpus is None else ",".join(self.gpus)
+
     def line(self) -> bytes:
         return json.dumps(asdict(self)).encode() + b"\n"
 

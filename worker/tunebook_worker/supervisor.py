@@ -26,6 +26,7 @@ from tunebook_worker.events import Event, Events, Kind
 from tunebook_worker.kernel import adopt_orphans, keep_private, reap_adopted
 from tunebook_worker.orders import JobFolder, Order, Resume
 from tunebook_worker.outcome import Outcome
+from tunebook_worker.system_metrics import SystemMetrics, period
 from tunebook_worker.tree import Tree
 
 STDIN, STDOUT = 0, 1
@@ -126,8 +127,8 @@ class Supervision:
         job = launch.start(argv, folder=template["folder"], environment=environment)
         self.tree.session = job.pid
         _say(orders.session_line(job.pid))
-        gpus = self.order.gpus
-        captured = {"cuda_visible_devices": ",".join(gpus)} if gpus is not None else {}
+        devices = self.order.devices
+        captured = {"cuda_visible_devices": devices} if devices is not None else {}
         self.delivery.announce(captured, socket.gethostname(), resume.told)
         return job
 
@@ -137,11 +138,14 @@ class Supervision:
         assert job.stderr is not None
         capture = Capture(self.folder, job.stdout, job.stderr)
         threading.Thread(target=self.events.watch, args=(job.pid,), daemon=True).start()
+        sampling = SystemMetrics(self.tree, capture.report, gpu=self.order.devices, seconds=period(os.environ))
+        sampling.start()
         event: Event | None = None
         while event is None or event.kind is not Kind.EXITED:
             event = self._tick(job.pid)
             self._react(event)
         exit_status, cause = job.wait(), self.cause
+        sampling.end()
         self._end_rest()
         capture.close(LAST_WORDS_SECONDS)
         return _judge(cause, exit_status, capture.last_words)
@@ -161,7 +165,7 @@ class Supervision:
         self._hurry(event)
         match event:
             case Event(Kind.FENCED, detail=reason):
-                log.warn("fenced off", trial_id=self.order.trial_id, epoch=self.order.epoch, reason=reason)
+                log.warn("fenced off", reason=reason)
                 self._end_job(Cause.FENCED, grace_seconds=0.0)
             case Event(Kind.ORPHANED):
                 self._end_job(Cause.ORPHANED, grace_seconds=0.0)
@@ -255,11 +259,12 @@ def main() -> int:
         order = orders.receive(said)
     except EOFError:
         return Status.KEPT
+    log.concern(trial_id=order.trial_id, epoch=order.epoch)
     supervision = Supervision(order, said)
     try:
         return supervision.run()
     except BaseException:
-        log.crash("the supervisor failed", trial_id=order.trial_id)
+        log.crash("the supervisor failed")
         supervision.tree.kill()
         raise
 

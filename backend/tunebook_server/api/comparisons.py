@@ -26,7 +26,8 @@ from tunebook_server.services.figure_options import Options
 router = APIRouter(tags=["comparisons"], route_class=Route)
 
 OPTIONS = {
-    "studies": f"Ids of 2 to {STUDIES_MOST} studies between commas (all but curves).",
+    "studies": f"Ids of 2 to {STUDIES_MOST} studies between commas (all but curves and timeline).",
+    "hours": "How far back, 1 to 168 (timeline, which is of all workers and studies).",
     "trials": "Ids of trials between commas, of whichever studies (curves).",
     "by": "Key of what is fixed in each study and names it; `study` for their names. Left out: the one thing "
     "that tells them apart, if there is one.",
@@ -42,7 +43,7 @@ OPTIONS = {
     "theme": "light or dark; left out, colours are names of CSS variables.",
 }
 _PARAMETERS = parameters(OPTIONS)
-Kind = Literal["best-of-k", "curves", "distribution", "isolation"]
+Kind = Literal["best-of-k", "curves", "distribution", "isolation", "timeline"]
 Studies = Annotated[
     str, Query(max_length=4_000, description=f"Ids of 2 to {STUDIES_MOST} studies.", examples=["1,2"])
 ]

@@ -20,7 +20,10 @@ router = APIRouter(prefix="/studies/{study_id}", tags=["figures"], route_class=R
 OPTIONS = {
     "parameter": "Key of the hyperparameter (axis, slice), of the scientific one (isolation, interaction).",
     "by": "Key of the hyperparameter that colours tell apart (slice, distribution).",
-    "trial": "Id of the trial (trial-curves, gradient-norm, gradient-norm-histogram).",
+    "trial": "Id of the trial (trial-curves, system, gradient-norm, gradient-norm-histogram).",
+    "epoch": "The attempt; left out, the newest (system).",
+    "panel": "What was measured: cpu, memory, disk, network, threads, gpu, gpu-memory, gpu-power or "
+    "gpu-temperature (system).",
     "trials": "Ids of trials between commas (curves).",
     "best": "How many of the best trials (curves).",
     "metrics": "Names of metrics between commas (curves).",
@@ -61,6 +64,7 @@ Kind = Literal[
     "isolation",
     "parallel",
     "slice",
+    "system",
     "timeline",
     "trial-curves",
 ]

@@ -9,6 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
 from tunebook_server.api.access import Database, Reader, ReporterHere, engine_of
+from tunebook_server.api.meter import Meter
 from tunebook_server.api.problems import Refused
 from tunebook_server.api.route import Route, not_json
 from tunebook_server.api.schemas import INT64_MOST, Id, Name
@@ -46,10 +47,13 @@ class Delivery:
     body: bytes
     engine: Engine
     sender: Callable[[], Principal]
+    meter: Meter
 
 
 async def delivery(request: Request, trial_id: Id, reporter: ReporterHere) -> Delivery:
-    return Delivery(trial_id, await request.body(), await engine_of(request), reporter)
+    return Delivery(
+        trial_id, await request.body(), await engine_of(request), reporter, request.app.state.meter
+    )
 
 
 @router.post(
@@ -82,6 +86,7 @@ def report(sent: Annotated[Delivery, Depends(delivery)]) -> Response:
         series=series,
         content_hash=content_hash(series),
     )
+    sent.meter.ingested(0 if accepted.duplicate else accepted.points, len(sent.body))
     answer = AcceptedOut(points=accepted.points, duplicate=accepted.duplicate)
     return Response(answer.model_dump_json(), media_type="application/json")
 
@@ -116,7 +121,7 @@ def read(
 def names(study_id: Id, engine: Database, _: Reader) -> MetricNames:
     """The names of all metrics that trials of this study have reported."""
     studies.get(engine, study_id=study_id)
-    return MetricNames(items=curves.metric_names(engine, study_id=study_id))
+    return MetricNames(items=curves.all_metric_names(engine, study_id=study_id))
 
 
 def parse(body: bytes) -> Report:

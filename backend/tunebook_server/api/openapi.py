@@ -32,6 +32,7 @@ REFUSALS = {
     "415": "The body is not declared as JSON.",
     "421": "This server does not answer for this host.",
     "422": "A value is wrong: `faults` names each one.",
+    "423": "The worker is drained: the same request works once somebody lets it accept work again.",
     "429": "Too many logins were tried.",
     "500": "An error of the server, written down under `id`.",
     "503": "The database is away, busy or full: the same request may work later.",
@@ -104,6 +105,8 @@ def _complete(operation: dict[str, Any], route: APIRoute, method: str) -> None:
         parameters.append(IF_NONE_MATCH)
     if any(parameter["name"].lower() == "if-match" for parameter in parameters):
         statuses.add("412")
+    if operation["operationId"] == "register_worker":
+        statuses.add("423")
     if operation["operationId"] == "login":
         statuses.add("429")
     responses.update({status: {"$ref": f"#/components/responses/{status}"} for status in statuses})

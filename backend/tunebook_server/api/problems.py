@@ -14,6 +14,7 @@ from starlette.routing import compile_path
 
 from tunebook_server.domain.errors import (
     Conflict,
+    Drained,
     Fault,
     Forbidden,
     Gone,
@@ -34,6 +35,7 @@ STATUS: dict[type[TunebookError], tuple[int, str]] = {
     NotFound: (404, "Not found"),
     Conflict: (409, "Not in this state"),
     Gone: (410, "The trial was cancelled"),
+    Drained: (423, "Drained by somebody"),
     Stale: (412, "Changed by someone else in the meantime"),
     Unauthenticated: (401, "Not logged in"),
     Forbidden: (403, "Not allowed"),

@@ -15,6 +15,7 @@ from tunebook_server.api import (
     metrics,
     openapi,
     projects,
+    prometheus,
     removals,
     reports,
     rounds,
@@ -50,3 +51,4 @@ for part in (
 ):
     router.include_router(part.router, prefix=PREFIX)
 router.include_router(health.router)
+router.include_router(prometheus.router)

@@ -1,8 +1,10 @@
 """Workers: the hosts that train."""
 
-from fastapi import APIRouter
+from typing import Annotated
 
-from tunebook_server.api.access import Database, Reader, WorkerItself
+from fastapi import APIRouter, Depends
+
+from tunebook_server.api.access import Database, Reader, WorkerItself, person
 from tunebook_server.api.route import Route, answers_secret
 from tunebook_server.api.schemas import Cursor, Id, Limit, Listing
 from tunebook_server.api.schemas.trials import Nothing
@@ -23,6 +25,8 @@ from tunebook_server.domain.worker import Orders, Worker, WorkerRow
 from tunebook_server.services import access, claims, workers
 
 router = APIRouter(tags=["workers"], route_class=Route)
+
+Operator = Annotated[Principal, Depends(person("run:launch"))]
 
 
 @router.get("/workers", operation_id="list_workers", response_model=Listing[WorkerRowOut])
@@ -66,6 +70,19 @@ def stopped(worker_id: Id, _: Nothing, engine: Database, principal: WorkerItself
     """The worker ends."""
     _own(principal, worker_id)
     return workers.stopped(engine, worker_id=worker_id)
+
+
+@router.post("/workers/{worker_id}:drain", operation_id="drain_worker", response_model=WorkerOut)
+def drain(worker_id: Id, _: Nothing, engine: Database, principal: Operator) -> Worker:
+    """Take the worker out of use: it takes nothing more, gives its trials back uncharged at its next beat,
+    and ends. Started again, it waits until it is undrained."""
+    return workers.drain(engine, worker_id=worker_id, actor=principal.actor)
+
+
+@router.post("/workers/{worker_id}:undrain", operation_id="undrain_worker", response_model=WorkerOut)
+def undrain(worker_id: Id, _: Nothing, engine: Database, principal: Operator) -> Worker:
+    """Let the worker accept work again; one that has ended must be started on its host."""
+    return workers.undrain(engine, worker_id=worker_id, actor=principal.actor)
 
 
 def _own(principal: Principal, worker_id: int) -> None:

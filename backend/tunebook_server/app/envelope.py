@@ -7,6 +7,8 @@ import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tunebook_server.api import problems
+from tunebook_server.api.meter import Meter
+from tunebook_server.app import trace
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; style-src-attr 'unsafe-inline'; "
@@ -30,8 +32,8 @@ log = structlog.get_logger()
 
 
 class Envelope:
-    def __init__(self, app: ASGIApp, *, secure: bool) -> None:
-        self.app = app
+    def __init__(self, app: ASGIApp, *, secure: bool, meter: Meter) -> None:
+        self.app, self.meter = app, meter
         self.headers = (*HEADERS, STRICT_TRANSPORT) if secure else HEADERS
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -39,24 +41,31 @@ class Envelope:
             await self.app(scope, receive, send)
             return
         started, status = time.perf_counter(), 0
+        ids = trace.ids_of(scope)
+        reply = (b"x-request-id", ids["request_id"].encode())
 
         async def enveloped(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], *self.headers]
+                message["headers"] = [*message["headers"], *self.headers, reply]
                 if not any(name == b"cache-control" for name, _ in message["headers"]):
                     message["headers"].append(NO_STORE)
             await send(message)
 
-        try:
-            await self.app(scope, receive, enveloped)
-        except Exception as error:
-            response = problems.of_failure(error, log_id=secrets.token_hex(8))
-            if status:
-                raise  # half an answer is out: only breaking the connection tells the client
-            await response(scope, receive, enveloped)
-        _note(scope, status, time.perf_counter() - started)
+        with structlog.contextvars.bound_contextvars(**ids):
+            try:
+                await self.app(scope, receive, enveloped)
+            except Exception as error:
+                with structlog.contextvars.bound_contextvars(**trace.trial_of(scope)):
+                    response = problems.of_failure(error, log_id=secrets.token_hex(8))
+                if status:
+                    raise  # half an answer is out: only breaking the connection tells the client
+                await response(scope, receive, enveloped)
+            finally:
+                seconds = time.perf_counter() - started
+                self.meter.request(trace.route_of(scope), scope["method"], status, seconds)
+            _note(scope, status, seconds)
 
 
 def _note(scope: Scope, status: int, seconds: float) -> None:
@@ -76,4 +85,5 @@ def _note(scope: Scope, status: int, seconds: float) -> None:
         milliseconds=round(seconds * 1000, 1),
         actor=principal.actor if principal else None,
         address=scope["client"][0] if scope.get("client") else None,
+        **trace.trial_of(scope),
     )

@@ -10,6 +10,7 @@ from fastapi import Depends, FastAPI
 from tunebook_server.api import problems
 from tunebook_server.api.access import cookie_name
 from tunebook_server.api.events import Feed
+from tunebook_server.api.meter import Meter
 from tunebook_server.api.router import router
 from tunebook_server.app.body_limit import BodyLimit
 from tunebook_server.app.compression import LEAST_BYTES, LEVEL, Compression
@@ -38,6 +39,7 @@ def create_app(engine: Engine, settings: Settings) -> FastAPI:
     app.state.secure = secure
     app.state.cookie_name = cookie_name(secure=secure, port=settings.port)
     app.state.feed = Feed(engine)
+    app.state.meter = Meter()
     app.state.keyed_requests = anyio.CapacityLimiter(POOL_SIZE // 2)
     problems.install(app)
     app.include_router(router)
@@ -46,7 +48,7 @@ def create_app(engine: Engine, settings: Settings) -> FastAPI:
     app.add_middleware(Compression, minimum_size=LEAST_BYTES, compresslevel=LEVEL)
     app.add_middleware(BodyLimit)
     app.add_middleware(Gate, settings=settings, cookie_name=app.state.cookie_name)
-    app.add_middleware(Envelope, secure=secure)
+    app.add_middleware(Envelope, secure=secure, meter=app.state.meter)
     app.add_middleware(Forwarded, trusted=settings.trusted_proxies)
     return app
 

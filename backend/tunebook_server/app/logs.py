@@ -6,6 +6,8 @@ import sys
 import structlog
 
 TEXT_SHOWN = 20_000
+PLACES = ("trial_id", "epoch", "study_id")
+"""What a line of any logger may concern."""
 
 
 def _shorten(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
@@ -24,6 +26,7 @@ def _short(value: object) -> object:
 
 def configure(level: int = logging.INFO) -> None:
     shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -38,7 +41,7 @@ def configure(level: int = logging.INFO) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
+            foreign_pre_chain=[structlog.stdlib.ExtraAdder(allow=PLACES), *shared],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 # json.dumps escapes all but printable ASCII: nothing in a log can move a terminal's cursor.

@@ -15,7 +15,10 @@ TokenKind = Literal["pat", "wrk", "trl"]
 PrincipalKind = Literal["person", "worker", "trial"]
 
 SCOPES = frozenset(
-    {"study:read", "study:write", "trial:report", "run:launch", "template:admin", "member:admin"}
+    {
+        *("study:read", "study:write", "trial:report", "run:launch"),
+        *("template:admin", "member:admin", "metrics:read"),
+    }
 )
 """What a personal token can be given; a session has all that its user may do."""
 

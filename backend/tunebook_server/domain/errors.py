@@ -7,6 +7,7 @@ TunebookError
  │   ├─ Fenced       the trial has moved on to a newer epoch (or ended): stop writing
  │   └─ Mismatch     the same number or key came before with other content
  ├─ Gone             the trial was cancelled: stop working
+ ├─ Drained          the worker shall take nothing until somebody lets it: ask again later
  ├─ Stale            If-Match names an older revision
  ├─ Unauthenticated  no valid credential
  ├─ Forbidden        a valid credential without this right
@@ -66,6 +67,10 @@ class Mismatch(Conflict):
 
 class Gone(TunebookError):
     code = "cancelled"
+
+
+class Drained(TunebookError):
+    code = "drained"
 
 
 class Stale(TunebookError):

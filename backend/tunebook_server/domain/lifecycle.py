@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from tunebook_server.domain.errors import Fenced, Invalid
@@ -60,6 +61,8 @@ class Swept:
     failed: tuple[int, ...]
     stopped: tuple[int, ...]
     hints: list[int]
+    epochs: Mapping[int, int] = field(default_factory=dict)
+    """By trial the attempt that was lost."""
 
 
 @dataclass(frozen=True, slots=True)

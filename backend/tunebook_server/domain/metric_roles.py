@@ -9,10 +9,11 @@ Names are read as words: capitals, `/`, `_`, `-` and `.` separate them, and case
 - the step time: `step_time`, `time/step_seconds`, `batch_time_ms`, `seconds_per_step`, `train/time`;
 - the data wait: `data_wait`, `data_time`, `time/data_seconds`, `input_wait_ms`, `dataloader/wait`, or as a
   part of the step time `data_wait_share`, `data_wait_percent`;
-- the GPU utilisation: `gpu/utilization`, `gpu_util`, `system/gpu0/utilisation_percent`;
+- the GPU utilisation: `gpu/utilization`, `gpu_util`, `gpu0/utilisation_percent`;
 - the learning rate: `learning_rate`, `lr`, `base_lr`, `lr/group0`, not `lr_decay` or `warmup_lr_steps`.
 
-A name that belongs to a validation or test split is none of these, save a GPU utilisation.
+A name that belongs to a validation or test split is none of these, save a GPU utilisation. What is sampled
+beside a job (`system/…`) has no role: it is no word of the job's own.
 """
 
 import re
@@ -20,6 +21,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 
 from tunebook_server.domain.families import SPLITS
+from tunebook_server.domain.system_metrics import is_system
 
 
 class MetricRole(StrEnum):
@@ -66,6 +68,8 @@ def words(name: str) -> tuple[str, ...]:
 
 
 def role_of(metric: str) -> MetricRole | None:
+    if is_system(metric):
+        return None
     found = words(metric)
     split = next((SPLITS[word] for word in found[:1] if word in SPLITS and len(found) > 1), "")
     if split:

@@ -27,6 +27,7 @@ from tunebook_server.domain.study_limits import (
     TEXT_LONGEST,
     TRIALS_MOST,
 )
+from tunebook_server.domain.system_metrics import is_system
 
 TEMPLATE_KEYS = ("command", "folder", "environment", "resources", "processes")
 """Of `job` in a study's file: the client takes them out and registers a job template with them."""
@@ -195,8 +196,11 @@ class _Budget:
 
 def _read_objective(part: Document) -> Objective:
     part.only("metric", "direction", "evaluation")
+    metric = part.text("metric", limit=METRIC_LONGEST)
+    if is_system(metric):
+        part.fault("metric", "is sampled beside the job", "Name a metric that the job itself reports.")
     return Objective(
-        part.text("metric", limit=METRIC_LONGEST),
+        metric,
         cast(Direction, part.word("direction", ("minimize", "maximize"), default="minimize")),
         cast(Evaluation, part.word("evaluation", ("best", "last"), default="best")),
     )

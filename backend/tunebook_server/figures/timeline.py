@@ -1,6 +1,6 @@
 """The timeline: a bar an attempt, from its claim to its end, a row a slot of a worker."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -37,6 +37,8 @@ class Span:
     started: datetime | None
     ended: datetime | None
     outcome: str | None
+    study: str = ""
+    """Where attempts of several studies stand together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,28 +54,38 @@ class TimelinePlot:
     rows: tuple[str, ...]
     attempts: int
     now: datetime
+    since: datetime | None = None
 
 
-def compute(spans: Sequence[Span], *, attempts: int, now: datetime) -> TimelinePlot:
+def compute(
+    spans: Sequence[Span],
+    *,
+    attempts: int,
+    now: datetime,
+    since: datetime | None = None,
+    places: Mapping[str, int] | None = None,
+) -> TimelinePlot:
     """Rows by worker; attempts of one worker that overlap take further rows, its slots.
 
-    `attempts`: of all, those left out included. Live attempts end at `now`.
+    `attempts`: of all, those left out included. Live attempts end at `now`. `places` have so many rows at
+    least, though nothing ran there; `since` is where the axis starts.
     """
+    places = places or {}
     by_place: dict[str, list[Span]] = {}
     for span in sorted(spans, key=lambda span: (span.claimed, span.trial_id, span.epoch)):
         by_place.setdefault(span.place, []).append(span)
     bars: list[Bar] = []
     rows: list[str] = []
-    for place in sorted(by_place):
+    for place in sorted({*by_place, *places}):
         slots: list[datetime] = []
-        for span in by_place[place]:
+        for span in by_place.get(place, ()):
             end = max(span.ended or now, span.claimed)
             free = next((slot for slot, until in enumerate(slots) if until <= span.claimed), len(slots))
             slots[free : free + 1] = [end]
             bars.append(Bar(span, len(rows) + free, end))
-        rows += [place] + [""] * (len(slots) - 1)
+        rows += [place] + [""] * (max(len(slots), places.get(place, 1)) - 1)
     return TimelinePlot(
-        tuple(bar for bar in bars if bar.row < ROWS_MOST), tuple(rows[:ROWS_MOST]), attempts, now
+        tuple(bar for bar in bars if bar.row < ROWS_MOST), tuple(rows[:ROWS_MOST]), attempts, now, since
     )
 
 
@@ -81,7 +93,9 @@ def draw(plot: TimelinePlot) -> Figure:
     rows = len(plot.rows)
     layout = theme.layout(
         barmode="overlay",
-        xaxis=theme.axis(f"UTC · {labels.count(plot.attempts, 'attempt')}", type="date", automargin=True),
+        xaxis=theme.axis(
+            f"UTC · {labels.count(plot.attempts, 'attempt')}", type="date", automargin=True, **_window(plot)
+        ),
         yaxis=theme.axis(
             "",
             tickvals=[row for row, name in enumerate(plot.rows) if name],
@@ -95,16 +109,20 @@ def draw(plot: TimelinePlot) -> Figure:
         margin={"l": 8, "r": 12, "t": 32, "b": 56},
         height=ROW_PIXELS * max(rows, 5) + 96,
     )
-    if not plot.bars:
+    if not plot.bars and not (plot.since and plot.rows):
         return wanted(layout, 0, 1, "attempt")
     found = {outcome: [bar for bar in plot.bars if _outcome(bar.span) == outcome] for outcome in LOOKS}
-    lines = (sum(map(bool, found.values())) - 1) // LEGEND_COLUMNS
+    lines = max(sum(map(bool, found.values())) - 1, 0) // LEGEND_COLUMNS
     layout["margin"]["t"] += theme.TITLE_LINE_PIXELS * lines
     layout["height"] += theme.TITLE_LINE_PIXELS * lines
     if found[LIVE]:
         layout["shapes"] = [_now(plot.now)]
     data = [_trace(outcome, bars) for outcome, bars in found.items() if bars]
     return Figure(data, layout, _notes(plot))
+
+
+def _window(plot: TimelinePlot) -> dict[str, Any]:
+    return {} if plot.since is None else {"range": [_time(plot.since), _time(plot.now)]}
 
 
 def _outcome(span: Span) -> str:
@@ -135,8 +153,9 @@ def _trace(outcome: str, bars: Sequence[Bar]) -> dict[str, Any]:
 def _words(bar: Bar) -> str:
     span = bar.span
     waited = "" if span.started is None else f", started after {_duration(span.started - span.claimed)}"
+    study = f"{labels.plain(span.study)}<br>" if span.study else ""
     return (
-        f"{labels.plain(span.place)}<br>{span.claimed:%Y-%m-%d %H:%M:%S} UTC"
+        f"{study}{labels.plain(span.place)}<br>{span.claimed:%Y-%m-%d %H:%M:%S} UTC"
         f"<br>{_duration(bar.end - span.claimed)}{waited}"
     )
 

@@ -18,9 +18,9 @@ def refresh_findings(engine: Engine) -> None:
         try:
             findings.refresh(engine, study_id=study_id)
         except Exception:
-            _log.exception("the findings of study %d failed; the next pass tries again", study_id)
+            _log.exception("findings failed; the next pass tries again", extra={"study_id": study_id})
 
 
 def refreshing(engine: Engine, *, seconds: float) -> Sweep:
     """A thread that refreshes what is due; of several processes the one that holds the lock."""
-    return Sweep(engine, seconds=seconds, steps=(refresh_findings,), lock=FINDINGS_LOCK)
+    return Sweep(engine, seconds=seconds, steps=(refresh_findings,), lock=FINDINGS_LOCK, part="findings")

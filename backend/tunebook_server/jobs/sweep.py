@@ -7,10 +7,14 @@ clock is one more thing to die.
 import logging
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 
+from tunebook_server import broker
 from tunebook_server.jobs.hinting import hint
-from tunebook_server.services import cleaning, compaction, leases, restoring, sampling
+from tunebook_server.services import cleaning, compaction, leases, restoring, sampling, watching
 from tunebook_server.storage.engine import Engine
 from tunebook_server.storage.locks import SWEEP_LOCK, try_lock
 
@@ -30,8 +34,8 @@ def notice_restore(engine: Engine) -> None:
 
 def expire_leases(engine: Engine) -> None:
     swept = leases.sweep(engine)
-    if swept.requeued or swept.failed:
-        _log.info("leases ran out: %d trials queued again, %d failed", len(swept.requeued), len(swept.failed))
+    for trial_id, epoch in swept.epochs.items():
+        _log.warning("a lease ran out", extra={"trial_id": trial_id, "epoch": epoch})
     hint(engine, swept.hints)
 
 
@@ -43,8 +47,8 @@ def hint_again(engine: Engine) -> None:
     hint(engine, leases.hints_due(engine))
 
 
-def compact_curves(engine: Engine) -> None:
-    compaction.compact(engine, limit=COMPACTED_CURVES)
+def compact_curves(engine: Engine) -> int:
+    return compaction.compact(engine, limit=COMPACTED_CURVES)
 
 
 class Clean:
@@ -53,10 +57,11 @@ class Clean:
     def __init__(self) -> None:
         self._due = 0.0
 
-    def __call__(self, engine: Engine) -> None:
-        if time.monotonic() >= self._due:
-            self._due = time.monotonic() + CLEAN_EVERY_SECONDS
-            cleaning.clean(engine)
+    def __call__(self, engine: Engine) -> int:
+        if time.monotonic() < self._due:
+            return 0
+        self._due = time.monotonic() + CLEAN_EVERY_SECONDS
+        return sum(cleaning.clean(engine).values())
 
 
 STEPS: Sequence[Step] = (notice_restore, expire_leases, sample_ahead, hint_again, compact_curves)
@@ -72,23 +77,28 @@ class Sweep(threading.Thread):
         seconds: float,
         steps: Sequence[Step] | None = None,
         lock: int = SWEEP_LOCK,
+        part: str = "sweep",
         begin: Callable[[], object] = lambda: None,
     ) -> None:
         super().__init__(name="sweep", daemon=True)
         self.engine = engine
         self.seconds = seconds
-        self.steps = (*STEPS, Clean()) if steps is None else steps
+        self.steps: Sequence[Step] = (*STEPS, Clean()) if steps is None else steps
         self.lock = lock
         self.begin = begin
         """Called before each pass, also by the processes that do not hold the lock."""
+        self.part = part
         self.failures = 0
+        self._totals: defaultdict[str, float] = defaultdict(float)
+        self._hints = broker.Counts()
         self._stopping = threading.Event()
 
     def run(self) -> None:
         while not self._stopping.is_set():
             started = time.monotonic()
-            self._attempt(self.begin)
-            self._attempt(self.pass_once)
+            self._attempt(self.begin, self.part)
+            self._attempt(self.pass_once, self.part)
+            self._attempt(self._tell, self.part)
             self._stopping.wait(max(0.0, self.seconds - (time.monotonic() - started)))
 
     def stop(self, timeout_seconds: float = 5.0) -> None:
@@ -99,12 +109,43 @@ class Sweep(threading.Thread):
         with try_lock(self.engine, self.lock) as held:
             if not held:
                 return
+            started = time.monotonic()
             for step in self.steps:
-                self._attempt(lambda step=step: step(self.engine))  # type: ignore[misc]
+                self._attempt(
+                    partial(step, self.engine), getattr(step, "__name__", type(step).__name__.lower())
+                )
+            self._totals[f"{self.part}.passes"] += 1
+            self._totals[f"{self.part}.seconds"] += time.monotonic() - started
 
-    def _attempt(self, step: Callable[[], object]) -> None:
+    def _attempt(self, step: Callable[[], object], part: str) -> None:
+        started = time.monotonic()
         try:
-            step()
+            done = step()
         except Exception:
             self.failures += 1
+            self._totals[f"{part}.failures"] += 1
             _log.exception("a step of the sweep failed; the next sweep tries again")
+        else:
+            self._totals[f"{part}.done"] += done if isinstance(done, int) else 0
+        if part != self.part:
+            self._totals[f"{part}.seconds"] += time.monotonic() - started
+
+    def _tell(self) -> None:
+        """To the database, where every server finds it: kept until it is there."""
+        if self.part == "sweep":
+            self._count_hints()
+        told, self._totals = self._totals, defaultdict(float)
+        try:
+            watching.add(self.engine, {name: more for name, more in told.items() if more})
+        except Exception:
+            for name, more in told.items():
+                self._totals[name] += more
+            raise
+
+    def _count_hints(self) -> None:
+        """Of this process, since it last told of them."""
+        counts, before = replace(broker.counts()), self._hints
+        for result in ("sent", "failed", "dropped"):
+            more = getattr(counts, result) - getattr(before, result)
+            self._totals[f"hints.{result}"] += max(more, 0)
+        self._hints = counts

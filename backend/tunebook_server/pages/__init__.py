@@ -13,6 +13,7 @@ from tunebook_server.pages import (
     rounds,
     studies,
     study_trials,
+    trial_logs,
     trials,
     workers,
 )
@@ -29,6 +30,7 @@ for part in (
     plots,
     report,
     trials,
+    trial_logs,
     new_study,
     workers,
 ):

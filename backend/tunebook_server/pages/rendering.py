@@ -2,6 +2,7 @@
 
 import math
 import re
+import signal
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cache
@@ -100,6 +101,18 @@ def size(size_bytes: int | None) -> str:
     return f"{size_bytes / 1_000**power:.3g} {'kMGTP'[power - 1]}B"
 
 
+def exit_status(status: int | None) -> str:
+    """As a shell's user knows it: a signal by its name."""
+    if status is None:
+        return "–"
+    if status >= 0:
+        return str(status)
+    try:
+        return signal.Signals(-status).name
+    except ValueError:
+        return f"signal {-status}"
+
+
 def address(path: str, **query: str | int | None) -> str:
     """A path with the query parameters that are set, in a stable order."""
     chosen = {name: value for name, value in query.items() if value not in (None, "")}
@@ -151,6 +164,7 @@ def _environment() -> Environment:
         moment=moment,
         duration=duration,
         size=size,
+        exit_status=exit_status,
         key_words=key_words,
     )
     made.globals.update(

@@ -11,18 +11,20 @@ from tunebook_server import broker
 from tunebook_server.domain.curve import CurveSummary
 from tunebook_server.domain.families import Family, families
 from tunebook_server.domain.study import Study
+from tunebook_server.domain.system_metrics import is_system, of_jobs, panels
 from tunebook_server.domain.trial import ENDED, HELD, Trial, Value
 from tunebook_server.pages import assets
 from tunebook_server.pages.form import Fields
 from tunebook_server.pages.rendering import address, fragment, render
 from tunebook_server.pages.reproduction import reproduce
 from tunebook_server.pages.route import Database, PageRoute, Person
-from tunebook_server.services import checkpoints, curves, logs, projects, studies, templates
+from tunebook_server.services import checkpoints, curves, log_view, projects, studies, templates, workers
 from tunebook_server.services import trials as service
 
 router = APIRouter(route_class=PageRoute)
 
 CHECKPOINTS = 20
+ATTEMPTS_SHOWN = 20
 FAMILIES_DRAWN = 12
 Id = Annotated[int, Path(ge=1, lt=2**63)]
 Word = Annotated[str, Query(max_length=300)]
@@ -47,6 +49,15 @@ class Plot:
     csv: str
 
 
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What one attempt used of its host: `epochs` have samples, the plots are of `epoch`."""
+
+    epoch: int
+    epochs: tuple[int, ...]
+    plots: tuple[Plot, ...]
+
+
 @router.get("/trials/{trial_id}")
 def trial(
     request: Request,
@@ -57,6 +68,7 @@ def trial(
     smooth: Word = "8",
     x: Word = "linear",
     y: Word = "auto",
+    usage: Annotated[int | None, Query(ge=1, lt=2**31)] = None,
 ) -> Response:
     found = service.get(engine, trial_id=trial_id)
     study = studies.get(engine, study_id=found.study_id)
@@ -68,11 +80,10 @@ def trial(
     template = None
     if study.job_template_id is not None:
         template = templates.get(engine, template_id=study.job_template_id)
-    log = logs.tail(engine, trial_id=trial_id)
+    log = log_view.piece(engine, trial_id=trial_id)
     summaries = curves.summaries(engine, trial_id=trial_id)
-    groups = families({summary.metric for summary in summaries}, first=study.objective.metric)[
-        :FAMILIES_DRAWN
-    ]
+    names = {summary.metric for summary in summaries}
+    groups = families(of_jobs(names), first=study.objective.metric)[:FAMILIES_DRAWN]
     return render(
         request,
         "trial.html",
@@ -82,11 +93,12 @@ def trial(
         project=projects.get(engine, project_id=study.project_id),
         settings=_settings(study, found),
         attempts=attempts,
+        workers=workers.names(engine, {each.worker_id for each in attempts if each.worker_id is not None}),
         checkpoints=checkpoints.page(engine, trial_id=trial_id, limit=CHECKPOINTS),
-        summaries=_newest(summaries),
+        summaries=[row for row in _newest(summaries) if not is_system(row.metric)],
+        usage=_usage(study, found, summaries, usage),
         plots=[_plot(study, found, family, smooth=smooth, x=x, y=y) for family in groups],
         log=log,
-        log_text=log.content.decode(errors="replace"),
         reproduction=reproduce(found, template, attempts),
         held=found.state in HELD,
         ended=found.state in ENDED,
@@ -152,6 +164,22 @@ def _newest(summaries: list[CurveSummary]) -> list[CurveSummary]:
     """Of each metric that of its newest attempt."""
     newest = {summary.metric: summary for summary in sorted(summaries, key=lambda summary: summary.epoch)}
     return [newest[metric] for metric in sorted(newest)]
+
+
+def _usage(study: Study, found: Trial, summaries: list[CurveSummary], epoch: int | None) -> Usage | None:
+    """None where nothing was sampled; of an attempt that nobody sampled the newest instead."""
+    sampled = [summary for summary in summaries if is_system(summary.metric)]
+    epochs = sorted({summary.epoch for summary in sampled}, reverse=True)
+    if not epochs:
+        return None
+    shown = epoch if epoch in epochs else epochs[0]
+    path = f"/api/v1/studies/{study.id}"
+    plots = []
+    for panel in panels(summary.metric for summary in sampled if summary.epoch == shown):
+        query: dict[str, str | int] = {"trial": found.id, "panel": panel.name, "epoch": shown}
+        figure, table = (address(f"{path}/{part}/system", **query) for part in ("figures", "data"))
+        plots.append(Plot(panel.title, figure, f"{table}&format=csv"))
+    return Usage(shown, tuple(epochs[:ATTEMPTS_SHOWN]), tuple(plots))
 
 
 def _plot(study: Study, found: Trial, family: Family, **options: str) -> Plot:

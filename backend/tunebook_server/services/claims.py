@@ -42,7 +42,9 @@ def claim(engine: Engine, *, trial_id: int, worker_id: int, host: str = "") -> C
     host = name_text(host, field="host") if host else ""
     try:
         with transaction(engine) as connection:
-            taken = _give(connection, _take(connection, trial_id, worker_id=worker_id), host)
+            trial = _take(connection, trial_id, worker_id=worker_id)
+            _refuse_drained(connection, worker_id)
+            taken = _give(connection, trial, host)
     except Conflict:
         # This hint is used up: the next free place is worth another one, at once.
         with transaction(engine) as connection:
@@ -68,6 +70,8 @@ def claim_next(
         worker = workers.get(connection, worker_id)
         if worker is None:
             raise NotFound(f"there is no worker {worker_id}")
+        if worker.drain_requested_at is not None:
+            return None
         again = _held_again(connection, worker_id, holder)
         if again is not None:
             return again
@@ -197,6 +201,12 @@ def _refuse(connection: Connection, study: Study) -> None:
     limit = projects.parallel(connection, study.project_id)
     if limit is not None and turns.held_by_project(connection, study.project_id) > limit:
         raise Conflict(f"the project runs {limit} trials at a time", remedy="Drop the hint.")
+
+
+def _refuse_drained(connection: Connection, worker_id: int) -> None:
+    worker = workers.get(connection, worker_id)
+    if worker is not None and worker.drain_requested_at is not None:
+        raise Conflict(f"the worker {worker.name} is draining", remedy="Drop the hint.")
 
 
 def _hold(connection: Connection, study: Study, trial: Trial, host: str) -> Claim:

@@ -48,10 +48,11 @@ def _table(asked: Asked, limit: int, *, kind: str) -> Table:
 
 def _version(asked: Asked, *, kind: str) -> str:
     """Of the columns and of the points that the shown trials have."""
-    return f"{version_of_trials(asked)}.{_points(asked.engine, _chosen(asked, kind))}"
+    return f"{version_of_trials(asked)}.{points_word(asked.engine, _chosen(asked, kind))}"
 
 
-def _points(engine: Engine, trial_ids: Sequence[int]) -> str:
+def points_word(engine: Engine, trial_ids: Sequence[int]) -> str:
+    """The same word as long as these trials have reported nothing more."""
     with transaction(engine) as connection:
         points, count = storage.point_count(connection, trial_ids=trial_ids)
     return f"{points}.{count}"
@@ -219,7 +220,7 @@ def _table_named(asked: AskedAcross, limit: int) -> Table:
 def _version_named(asked: AskedAcross) -> str:
     found = _named(asked).trials
     states = ".".join(f"{trial.id}:{trial.epoch}:{trial.state}:{trial.best_step}" for trial in found)
-    return f"{states}.{_points(asked.engine, [trial.id for trial in found])}"
+    return f"{states}.{points_word(asked.engine, [trial.id for trial in found])}"
 
 
 def _kind(kind: str) -> Kind:

@@ -1,6 +1,6 @@
 """Curves for plots and tables: every read says how many points it wants."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from tunebook_server.domain.chunk import merge
@@ -8,6 +8,7 @@ from tunebook_server.domain.compaction import MAX_LEVEL, points_per_point
 from tunebook_server.domain.curve import Curve, CurveSummary, bounded
 from tunebook_server.domain.decimate import LEAST_POINTS
 from tunebook_server.domain.errors import Invalid
+from tunebook_server.domain.system_metrics import of_jobs
 from tunebook_server.storage import curves
 from tunebook_server.storage.curves import Loaded, Portion, Row
 from tunebook_server.storage.engine import Connection, Engine, transaction
@@ -49,7 +50,37 @@ def read(
     return found
 
 
+def of_attempt(
+    engine: Engine,
+    *,
+    trial_id: int,
+    epoch: int | None,
+    chosen: Callable[[str], bool],
+    max_points: int = 1_000,
+    first_step: int | None = None,
+    last_step: int | None = None,
+) -> tuple[int, list[Curve]]:
+    """Curves of the `chosen` metrics as one attempt reported them, superseded or not, and its epoch; of None
+    the newest that has any. The epoch is 0 where there is none."""
+    _check([trial_id], max_points)
+    first, last = max(first_step or 0, 0), LAST_STEP if last_step is None else min(last_step, LAST_STEP)
+    with transaction(engine) as connection:
+        rows = [
+            row
+            for row in curves.rows(connection, trial_ids=[trial_id], metrics=None)
+            if chosen(row.metric) and epoch in (None, row.epoch)
+        ]
+        wanted = max((row.epoch for row in rows), default=epoch or 0)
+        portions = [_portion(row, first, last) for row in rows if row.epoch == wanted]
+        return wanted, _curves(connection, [each for each in portions if each], max_points)
+
+
 def metric_names(engine: Engine, *, study_id: int) -> list[str]:
+    """What the study's jobs have reported, and not what was sampled beside them."""
+    return of_jobs(all_metric_names(engine, study_id=study_id))
+
+
+def all_metric_names(engine: Engine, *, study_id: int) -> list[str]:
     with transaction(engine) as connection:
         return curves.metric_names(connection, study_id)
 

@@ -12,6 +12,7 @@ from typing import Any
 from tunebook_server.domain import numbers
 from tunebook_server.domain.errors import Invalid, NotFound
 from tunebook_server.domain.search_space import SearchSpace
+from tunebook_server.domain.system_metrics import of_jobs
 from tunebook_server.services.curves import visible_last_values
 from tunebook_server.services.trial_pages import wanted
 from tunebook_server.storage import curves, export, studies
@@ -127,7 +128,7 @@ def _head(engine: Engine, study_id: int, states: Sequence[str], expression: str)
         if study is None:
             raise NotFound(f"there is no study {study_id}")
         found = wanted(study, states, expression)
-        return _Head(study_id, study.space, curves.metric_names(connection, study_id), found)
+        return _Head(study_id, study.space, of_jobs(curves.metric_names(connection, study_id)), found)
 
 
 def _portions(

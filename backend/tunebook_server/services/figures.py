@@ -13,6 +13,8 @@ from tunebook_server.services import (
     curve_figures,
     insight_figures,
     studies,
+    system_figures,
+    timelines,
     trial_columns,
     trial_figures,
 )
@@ -27,6 +29,8 @@ KINDS: Mapping[str, Kind] = {
     **curve_figures.KINDS,
     **comparison_figures.KINDS,
     **insight_figures.KINDS,
+    **system_figures.KINDS,
+    **timelines.KINDS,
 }
 
 

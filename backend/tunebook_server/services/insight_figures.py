@@ -1,7 +1,6 @@
-"""Figures of what the results mean: importance, contour, interaction; gradient norms; the timeline."""
+"""Figures of what the results mean: importance, contour, interaction; gradient norms."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +14,7 @@ from tunebook_server.domain.metric_roles import MetricRole, find
 from tunebook_server.domain.numbers import encode
 from tunebook_server.domain.search_space import Searched
 from tunebook_server.domain.trial_columns import choices
-from tunebook_server.figures import contour, gradient_norm, importance, interaction, timeline
+from tunebook_server.figures import contour, gradient_norm, importance, interaction
 from tunebook_server.figures.axis import Scale, scale_of
 from tunebook_server.figures.figure import Figure
 from tunebook_server.figures.gradient_norm import GradientNorm
@@ -29,13 +28,10 @@ from tunebook_server.services.figure_kinds import (
     version_of_trials,
 )
 from tunebook_server.services.trial_figures import varied_key
-from tunebook_server.storage import timeline as timeline_storage
 from tunebook_server.storage import trial_columns as storage
 from tunebook_server.storage.engine import transaction
 
-ATTEMPTS_SHOWN = 500
 NORM_POINTS = 100_000
-LIVE_SECONDS = 10  # a live attempt's bar grows at this pace
 
 
 def _results(asked: Asked) -> Results:
@@ -214,63 +210,10 @@ def _norm_version(asked: Asked) -> str:
     return f"{version_of_trials(asked)}.{points}.{count}"
 
 
-# Timeline -------------------------------------------------------------------------------------------------
-
-
-def _timeline(asked: Asked) -> Figure:
-    with transaction(asked.engine) as connection:
-        dated = timeline_storage.dated(connection, study_id=asked.study.id)
-        found = timeline_storage.newest(connection, study_id=asked.study.id, limit=ATTEMPTS_SHOWN)
-    spans = [
-        timeline.Span(
-            each.trial_id,
-            each.number,
-            each.epoch,
-            each.worker or each.host or "elsewhere",
-            each.claimed_at,
-            each.started_at,
-            each.ended_at,
-            each.outcome,
-        )
-        for each in found
-    ]
-    return timeline.draw(timeline.compute(spans, attempts=dated.attempts, now=dated.now))
-
-
-def _timeline_table(asked: Asked, limit: int) -> Table:
-    with transaction(asked.engine) as connection:
-        found = timeline_storage.newest(connection, study_id=asked.study.id, limit=limit)
-    return {
-        "trial_id": [each.trial_id for each in found],
-        "number": [each.number for each in found],
-        "attempt": [each.epoch for each in found],
-        "worker": [each.worker for each in found],
-        "host": [each.host for each in found],
-        "claimed_at": [_time(each.claimed_at) for each in found],
-        "started_at": [_time(each.started_at) for each in found],
-        "ended_at": [_time(each.ended_at) for each in found],
-        "outcome": [each.outcome for each in found],
-    }
-
-
-def _time(at: datetime | None) -> str | None:
-    return None if at is None else f"{at.isoformat()}Z"
-
-
-def _timeline_version(asked: Asked) -> str:
-    with transaction(asked.engine) as connection:
-        dated = timeline_storage.dated(connection, study_id=asked.study.id)
-    if not dated.live:
-        return f"{asked.study.id}.{dated.word}"
-    turn = dated.now - timedelta(seconds=dated.now.second % LIVE_SECONDS, microseconds=dated.now.microsecond)
-    return f"{asked.study.id}.{dated.word}.{turn.isoformat()}"
-
-
 KINDS: Mapping[str, Kind] = {
     "importance": Kind(_importance, _importance_table),
     "contour": Kind(_contour, _contour_table),
     "interaction": Kind(_interaction, _interaction_table),
     "gradient-norm": Kind(_norm_steps, _norm_table, _norm_version),
     "gradient-norm-histogram": Kind(_norm_histogram, _norm_table, _norm_version),
-    "timeline": Kind(_timeline, _timeline_table, _timeline_version),
 }

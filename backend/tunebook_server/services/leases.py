@@ -29,6 +29,7 @@ def sweep(engine: Engine) -> Swept:
         failed=tuple(trial.id for trial in ended if trial.state is TrialState.FAILED),
         stopped=tuple(trial.id for trial in ended if trial.state is TrialState.STOPPED),
         hints=requeued,
+        epochs={trial.id: trial.epoch for trial in ended},
     )
 
 

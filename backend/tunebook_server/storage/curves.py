@@ -8,6 +8,7 @@ import numpy as np
 from tunebook_server.domain import chunk
 from tunebook_server.domain.chunk import Points, merge
 from tunebook_server.domain.curve import CurveSummary, Summary
+from tunebook_server.domain.system_metrics import is_system
 from tunebook_server.storage.arrays import Integers, Texts
 from tunebook_server.storage.engine import Connection
 
@@ -73,9 +74,14 @@ def rows(connection: Connection, *, trial_ids: Sequence[int], metrics: Sequence[
     names = None if metrics is None else Texts(metrics)
     found = connection.exec_driver_sql(ROWS, (Integers(np.array(trial_ids, dtype=np.int64)), names, names))
     return [
-        Row(trial_id, number, metric_id, metric, epoch, Summary(*summary), visible_until)
+        Row(trial_id, number, metric_id, metric, epoch, Summary(*summary), _visible(metric, visible_until))
         for trial_id, number, metric_id, metric, epoch, *summary, visible_until in found
     ]
+
+
+def _visible(metric: str, until: int | None) -> int | None:
+    """The seconds of an attempt have nothing to do with the step that a later one resumed from."""
+    return -1 if until is not None and is_system(metric) else until
 
 
 # A level's chunk is taken only inside the range: extremes outside of it would hide those inside.

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from tunebook_server.domain.errors import NotFound
 from tunebook_server.storage.engine import Connection
 
+MAX_PIECE_BYTES = 1_048_576
+"""No piece is longer, so the one that holds a byte starts at most so far before it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -35,11 +38,10 @@ def lock(connection: Connection, *, trial_id: int, epoch: int, sequence: int) ->
 def size_bytes(connection: Connection, *, trial_id: int, epoch: int) -> int:
     """Read after the lock, so that the next piece starts where the last one ends."""
     query = """
-        SELECT coalesce(max(first_byte + length(content)), 0) FROM log_chunks
-         WHERE trial_id = %s AND epoch = %s
+        SELECT first_byte + length(content) FROM log_chunks WHERE trial_id = %s AND epoch = %s
+         ORDER BY first_byte DESC LIMIT 1
     """
-    size: int = connection.exec_driver_sql(query, (trial_id, epoch)).scalar_one()
-    return size
+    return int(connection.exec_driver_sql(query, (trial_id, epoch)).scalar() or 0)
 
 
 def append(
@@ -61,15 +63,25 @@ def newest_epoch(connection: Connection, trial_id: int) -> int:
     return epoch
 
 
+READ = """
+SELECT substring(content FROM greatest(%(first)s - first_byte, 0)::integer + 1
+                          FOR least(%(last)s - first_byte, length(content))::integer
+                              - greatest(%(first)s - first_byte, 0)::integer)
+  FROM log_chunks
+ WHERE trial_id = %(trial_id)s AND epoch = %(epoch)s
+   AND first_byte < %(last)s AND first_byte > %(first)s - %(piece)s
+   AND first_byte + length(content) > %(first)s
+ ORDER BY first_byte
+"""
+
+
 def read(connection: Connection, *, trial_id: int, epoch: int, first_byte: int, last_byte: int) -> bytes:
     """The bytes from `first_byte` up to, and without, `last_byte`."""
-    query = """
-        SELECT first_byte, content FROM log_chunks
-         WHERE trial_id = %s AND epoch = %s AND first_byte < %s AND first_byte + length(content) > %s
-         ORDER BY first_byte
-    """
-    found = connection.exec_driver_sql(query, (trial_id, epoch, last_byte, first_byte)).all()
-    if not found:
-        return b""
-    start = found[0][0]
-    return b"".join(content for _, content in found)[first_byte - start : last_byte - start]
+    values = {
+        "trial_id": trial_id,
+        "epoch": epoch,
+        "first": first_byte,
+        "last": last_byte,
+        "piece": MAX_PIECE_BYTES,
+    }
+    return b"".join(connection.exec_driver_sql(READ, values).scalars())

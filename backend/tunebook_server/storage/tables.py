@@ -248,6 +248,14 @@ workers = Table(
     _time("stopped_at"),
     _number("gpus", "0"),
     _number("cpus", "0"),
+    _time("drain_requested_at"),
+)
+control_totals = Table(
+    "control_totals",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("total", Double, nullable=False),
+    _now("changed_at"),
 )
 
 trials = Table(
@@ -317,6 +325,7 @@ attempts = Table(
     Column("resumed_from_epoch", Integer),
     _text("resume_note", ""),
     Index("attempts_folder", "trial_id", "checkpoint_folder", unique=True),
+    Index("attempts_ended", "ended_at"),
 )
 checkpoints = Table(
     "checkpoints",
@@ -410,6 +419,7 @@ log_chunks = Table(
     _number("first_byte", kind=BigInteger),
     Column("content", LargeBinary, nullable=False),
     _now("received_at"),
+    Index("log_chunks_bytes", "trial_id", "epoch", "first_byte", unique=True),
 )
 
 tokens = Table(

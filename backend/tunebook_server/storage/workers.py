@@ -1,13 +1,13 @@
 """Workers: who they are and when they were last heard of, by the database's clock."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import fields
 from typing import Any
 
-from sqlalchemy import Row, func, select, update
+from sqlalchemy import Row, case, func, select, true, update
 from sqlalchemy.dialects.postgresql import insert
 
-from tunebook_server.domain.worker import Worker
+from tunebook_server.domain.worker import Worker, WorkerCount, WorkerState
 from tunebook_server.storage import tables
 from tunebook_server.storage.engine import Connection
 
@@ -60,6 +60,37 @@ def seen(connection: Connection, worker_id: int) -> Worker | None:
 def stopped(connection: Connection, worker_id: int) -> Worker | None:
     now = func.clock_timestamp()
     return _change(connection, worker_id, {"last_seen_at": now, "stopped_at": now})
+
+
+def drain(connection: Connection, worker_id: int, *, wanted: bool) -> Worker | None:
+    """Asks for the drain, or takes that back; the time of the first request stays."""
+    first = func.coalesce(_workers.c.drain_requested_at, func.clock_timestamp())
+    return _change(connection, worker_id, {"drain_requested_at": first if wanted else None})
+
+
+def named(connection: Connection, name: str) -> Worker | None:
+    row = connection.execute(select(*_COLUMNS).where(_workers.c.name == name)).one_or_none()
+    return None if row is None else _worker(row)
+
+
+def names(connection: Connection, worker_ids: Collection[int]) -> dict[int, str]:
+    query = select(_workers.c.id, _workers.c.name).where(_workers.c.id.in_(worker_ids))
+    return {row.id: row.name for row in connection.execute(query)}
+
+
+def counts(connection: Connection, *, silent_after_seconds: float) -> list[WorkerCount]:
+    """By the same rule as `WorkerRow.state`."""
+    silence = func.extract("epoch", func.clock_timestamp() - _workers.c.last_seen_at)
+    drained = _workers.c.drain_requested_at.is_not(None)
+    state = case(
+        (_workers.c.stopped_at.is_not(None) & drained, WorkerState.DRAINED.value),
+        (_workers.c.stopped_at.is_not(None), WorkerState.STOPPED.value),
+        (func.coalesce(silence > silent_after_seconds, true()), WorkerState.SILENT.value),
+        (drained, WorkerState.DRAINING.value),
+        else_=WorkerState.ALIVE.value,
+    ).label("state")
+    query = select(state, func.count(), func.coalesce(func.sum(_workers.c.slots), 0)).group_by(state)
+    return [WorkerCount(WorkerState(name), *numbers) for name, *numbers in connection.execute(query)]
 
 
 def after(connection: Connection, worker_id: int, limit: int) -> list[tuple[Worker, float | None]]:

@@ -8,7 +8,15 @@ from pydantic import Field
 from tunebook_server.api.schemas import Name, Received, Sent, Word
 from tunebook_server.services.access import TOKEN_DAYS_MOST
 
-Scope = Literal["study:read", "study:write", "trial:report", "run:launch", "template:admin", "member:admin"]
+Scope = Literal[
+    "study:read",
+    "study:write",
+    "trial:report",
+    "run:launch",
+    "template:admin",
+    "member:admin",
+    "metrics:read",
+]
 
 
 class LoginIn(Received):

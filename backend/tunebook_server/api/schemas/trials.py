@@ -102,6 +102,7 @@ class AttemptOut(Sent):
     resumed_from_step: int | None
     resumed_from_epoch: int | None
     resume_note: str = Field(description="Where it could not go on from the last checkpoint: why.")
+    dropped_points: int
 
 
 class ResumeOut(Sent):
@@ -192,12 +193,35 @@ class LogIn(Received):
 
 
 class LogOut(Sent):
-    """The end of the log, or what follows `after`; bytes that are no UTF-8 are shown as U+FFFD."""
+    """The end of the log, or a piece of it; bytes that are no UTF-8 are shown as U+FFFD. `at_end`: nothing
+    follows yet."""
 
     content: str
     first_byte: int
     next_byte: int
     epoch: int
+    size_bytes: int
+    at_end: bool
+
+
+class LogMatchOut(Sent):
+    """The place of the words, and the text around it: plain, as `plain=true` gives it."""
+
+    first_byte: int
+    next_byte: int
+    before: str
+    text: str
+    after: str
+
+
+class LogSearchOut(Sent):
+    """`match` null: there is none up to the byte `scanned_to`; unless `complete`, ask again from there."""
+
+    match: LogMatchOut | None
+    scanned_to: int
+    complete: bool
+    epoch: int
+    size_bytes: int
 
 
 class FinishIn(Received):

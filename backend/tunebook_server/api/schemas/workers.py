@@ -8,9 +8,9 @@ from pydantic import Field, model_validator
 from tunebook_server.api.schemas import INT32_MOST, INT64_MOST, Name, Received, Sent, Word
 from tunebook_server.api.schemas.trials import ClaimOut, Host, TrialOut
 from tunebook_server.domain.resources import CPUS_MOST, GPUS_MOST
-from tunebook_server.domain.worker import WorkerRow
+from tunebook_server.domain.worker import WorkerRow, WorkerState
 from tunebook_server.services.claims import KEY_LONGEST
-from tunebook_server.services.workers import RUNNING_MOST
+from tunebook_server.services.workers import RUNNING_MOST, silent_after_seconds
 
 TrialId = Annotated[int, Field(ge=1, le=INT64_MOST)]
 
@@ -38,13 +38,15 @@ class WorkerOut(Sent):
     started_at: datetime | None
     last_seen_at: datetime | None
     stopped_at: datetime | None
+    drain_requested_at: datetime | None
 
 
 class WorkerRowOut(WorkerOut):
-    """`silent_seconds` since the last beat, by the database's clock."""
+    """`silent_seconds` since the last beat, by the database's clock; `state` as the Workers page calls it."""
 
     trials: list[TrialOut]
     silent_seconds: float | None
+    state: WorkerState
 
     @model_validator(mode="before")
     @classmethod
@@ -52,7 +54,12 @@ class WorkerRowOut(WorkerOut):
         if not isinstance(row, WorkerRow):
             return row
         worker = {name: getattr(row.worker, name) for name in WorkerOut.model_fields}
-        return {**worker, "trials": list(row.trials), "silent_seconds": row.silent_seconds}
+        return {
+            **worker,
+            "trials": list(row.trials),
+            "silent_seconds": row.silent_seconds,
+            "state": row.state(silent_after_seconds=silent_after_seconds()),
+        }
 
 
 class WorkerBeatIn(Received):
@@ -60,8 +67,8 @@ class WorkerBeatIn(Received):
 
 
 class OrdersOut(Sent):
-    """`drain`: take nothing new; `stop`: trials to stop, because they were cancelled or are another's now;
-    `queues`: where hints for jobs go that it could run."""
+    """`drain`: take nothing new, give back what you have, and end; `stop`: trials to stop, because they were
+    cancelled or are another's now; `queues`: where hints for jobs go that it could run."""
 
     drain: bool
     stop: list[int]
