@@ -138,7 +138,8 @@ class Supervision:
         assert job.stderr is not None
         capture = Capture(self.folder, job.stdout, job.stderr)
         threading.Thread(target=self.events.watch, args=(job.pid,), daemon=True).start()
-        sampling = SystemMetrics(self.tree, capture.report, gpu=self.order.devices, seconds=period(os.environ))
+        gpu, seconds = self.order.devices, period(os.environ)
+        sampling = SystemMetrics(self.tree, capture.report, gpu=gpu, seconds=seconds)
         sampling.start()
         event: Event | None = None
         while event is None or event.kind is not Kind.EXITED:
