@@ -21,7 +21,7 @@ class Size(Protocol):
 
 
 class Figures(Protocol):
-    def __call__(self, *, control: str = "", **measured: Value) -> None: ...
+    def __call__(self, **measured: Value) -> None: ...
 
 
 @pytest.fixture
@@ -49,7 +49,8 @@ def figures(request: pytest.FixtureRequest, tier: str) -> Figures:
     """
     started = time.monotonic()
 
-    def keep(*, control: str = "", **measured: Value) -> None:
+    def keep(**measured: Value) -> None:
+        control = str(measured.pop("control", ""))
         seconds = round(time.monotonic() - started, 1)
         promise = promise_of(request.path)
         assert promise, f"{request.path.name} is not named test_rNN_WORDS.py"
