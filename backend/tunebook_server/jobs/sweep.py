@@ -23,6 +23,9 @@ _log = logging.getLogger(__name__)
 
 
 def expire_leases(engine: Engine) -> None:
+    waited_for = leases.welcome_back(engine)
+    if waited_for:
+        _log.info("back after a while: %d loops have a whole lease to come back, too", waited_for)
     swept = leases.sweep(engine)
     if swept.requeued or swept.failed:
         _log.info("leases ran out: %d trials queued again, %d failed", len(swept.requeued), len(swept.failed))

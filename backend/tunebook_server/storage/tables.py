@@ -65,6 +65,7 @@ server = Table(
     Column("only_row", Boolean, primary_key=True, server_default=text("true")),
     Column("generation", UUID(as_uuid=True), nullable=False, server_default=func.gen_random_uuid()),
     _now("created_at"),
+    _now("swept_at"),
 )
 
 users = Table(
