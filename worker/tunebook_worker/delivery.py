@@ -200,8 +200,8 @@ class Delivery(threading.Thread):
             attempt += 1
 
     def _wait(self, attempt: int, asked_seconds: float) -> None:
-        pause = max(full_jitter(attempt, cap=MAX_WAIT_SECONDS), min(asked_seconds, MAX_WAIT_SECONDS))
-        self._pause(pause)
+        # All that came at once were asked to wait for the same time: the jitter goes on top of it.
+        self._pause(min(asked_seconds, MAX_WAIT_SECONDS) + full_jitter(attempt, cap=MAX_WAIT_SECONDS))
 
     def _check_time(self) -> None:
         if self._until is not None and boot_seconds() >= self._until:
