@@ -37,8 +37,8 @@ class Watched(Api):
         except ApiError as error:
             said = str(error.status)
             raise
-        except Unreachable:
-            said = "no answer"
+        except Unreachable as error:
+            said = str(error)
             raise
         finally:
             if after:
