@@ -32,7 +32,7 @@ pytestmark = pytest.mark.xdist_group("promises")
 def test_numbers_and_states_stay_consistent(
     durable: Callable[..., Postgres], tmp_path: Path, size: Size, figures: Figures
 ) -> None:
-    clients, turns = size(p=(8, 50), n=(64, 250))
+    clients, turns = size(p=(8, 50), n=(64, 50))
     with tunebook(durable(), tmp_path, **LONG_LEASE) as live:
         study = loop_study(live.api, trials=clients * turns)
         numbers, wrong = ask_at_once(live, study, clients, turns)
@@ -76,7 +76,11 @@ def ask_at_once(live: Live, study: int, clients: int, turns: int) -> tuple[list[
         subprocess.Popen([*argv, f"c{n}", str(turns)], stdout=subprocess.PIPE, text=True, env=environment)
         for n in range(clients)
     ]
-    said = [json.loads(process.communicate()[0]) for process in processes]
+    try:
+        said = [json.loads(process.communicate()[0]) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
     return [number for each in said for number in each["numbers"]], [
         w for each in said for w in each["wrong"]
     ]

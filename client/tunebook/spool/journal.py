@@ -118,20 +118,21 @@ def write_note(path: Path, content: Mapping[str, int]) -> None:
 
 
 def hold_reserve(folder: Path, size_bytes: int) -> bool:
-    """Takes up room on the disk, for `give_way` to free when there is no other; False where there is none."""
+    """Takes up room on the disk, for `give_way` to free when there is no other; False where there is none.
+
+    A disk that cannot do this, for any other reason than being full, goes without.
+    """
     try:
         file = os.open(folder / "reserve", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError:
-        return False
-    try:
-        if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(file, 0, size_bytes)
-        else:
-            os.pwrite(file, bytes(size_bytes), 0)
-    except OSError:
-        return False
-    finally:
-        os.close(file)
+        try:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file, 0, size_bytes)
+            else:
+                os.pwrite(file, bytes(size_bytes), 0)
+        finally:
+            os.close(file)
+    except OSError as error:
+        return error.errno not in NO_SPACE
     return True
 
 
