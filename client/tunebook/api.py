@@ -171,7 +171,7 @@ def patiently(call: Callable[[], T], *, patience_seconds: float, base: float = 0
         try:
             return call()
         except (Unreachable, Busy) as error:
-            wait = max(full_jitter(attempt, base, cap), getattr(error, "retry_after_seconds", None) or 0.0)
+            wait = full_jitter(attempt, base, cap) + (getattr(error, "retry_after_seconds", None) or 0.0)
             if time.monotonic() + wait > deadline:
                 raise
             time.sleep(wait)

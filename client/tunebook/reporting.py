@@ -159,7 +159,7 @@ class Courier(threading.Thread):
         except (Unreachable, Busy) as error:
             asked = getattr(error, "retry_after_seconds", None) or 0.0
             self._attempt += 1
-            return max(full_jitter(self._attempt), min(asked, MAX_WAIT_SECONDS))
+            return min(asked, MAX_WAIT_SECONDS) + full_jitter(self._attempt)  # all were asked for the same
         except TunebookError as error:
             self._lose(error)
         except OSError as error:

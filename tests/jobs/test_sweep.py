@@ -45,6 +45,25 @@ def test_an_expired_lease_is_queued_again_and_hinted(engine: Engine, sweep: Swee
     assert sent(engine, "trials").count(trial_id) == 1
 
 
+@pytest.mark.parametrize("away", ["1 hour", "1 s"])
+def test_after_an_absence_loops_have_a_whole_lease_to_come_back(
+    engine: Engine, sweep: Sweep, away: str
+) -> None:
+    """In which no server was there to beat to; a worker's job has ended itself meanwhile."""
+    study = make_study(engine, launched=False)
+    (loop,) = claims.ask(engine, study_id=study.id, client_id="loop", actor="user:a")
+    launched = claimed_trial(engine)
+    expire_leases(engine)
+    execute(engine, f"UPDATE server SET swept_at = now() - interval '{away}'")
+    sweep.pass_once()
+    assert trials.get(engine, trial_id=launched).state is TrialState.QUEUED
+    held = trials.get(engine, trial_id=loop.trial.id).state
+    assert held is (TrialState.RUNNING if away == "1 hour" else TrialState.QUEUED)
+    expire_leases(engine)
+    sweep.pass_once()
+    assert trials.get(engine, trial_id=loop.trial.id).state is TrialState.QUEUED
+
+
 def test_a_lost_hint_is_sent_again(engine: Engine, sweep: Sweep) -> None:
     make_study(engine, budget=1)
     sweep.pass_once()

@@ -66,8 +66,8 @@ class Posting:
 
     def wait(self, attempt: int, asked_seconds: float = 0.0) -> None:
         """Before try `attempt` + 1."""
-        pause = max(full_jitter(attempt, cap=MAX_WAIT_SECONDS), min(asked_seconds, MAX_WAIT_SECONDS))
-        self.pause(pause)
+        # All that came at once were asked to wait for the same time: the jitter goes on top of it.
+        self.pause(min(asked_seconds, MAX_WAIT_SECONDS) + full_jitter(attempt, cap=MAX_WAIT_SECONDS))
 
     def check_time(self) -> None:
         if self._until is not None and boot_seconds() >= self._until:

@@ -12,6 +12,7 @@ from tunebook_server.api.access import cookie_name
 from tunebook_server.api.events import Feed
 from tunebook_server.api.meter import Meter
 from tunebook_server.api.router import router
+from tunebook_server.app.admission import Admission
 from tunebook_server.app.body_limit import BodyLimit
 from tunebook_server.app.compression import LEAST_BYTES, LEVEL, Compression
 from tunebook_server.app.envelope import Envelope
@@ -47,6 +48,7 @@ def create_app(engine: Engine, settings: Settings) -> FastAPI:
     # The last one added is the outermost. Assets come compressed; event streams are left alone.
     app.add_middleware(Compression, minimum_size=LEAST_BYTES, compresslevel=LEVEL)
     app.add_middleware(BodyLimit)
+    app.add_middleware(Admission)
     app.add_middleware(Gate, settings=settings, cookie_name=app.state.cookie_name)
     app.add_middleware(Envelope, secure=secure, meter=app.state.meter)
     app.add_middleware(Forwarded, trusted=settings.trusted_proxies)

@@ -33,6 +33,9 @@ def notice_restore(engine: Engine) -> None:
 
 
 def expire_leases(engine: Engine) -> None:
+    waited_for = leases.welcome_back(engine)
+    if waited_for:
+        _log.info("back after a while: %d loops have a whole lease to come back, too", waited_for)
     swept = leases.sweep(engine)
     for trial_id, epoch in swept.epochs.items():
         _log.warning("a lease ran out", extra={"trial_id": trial_id, "epoch": epoch})

@@ -6,11 +6,24 @@ from tunebook_server.domain import lifecycle
 from tunebook_server.domain.lifecycle import Outcome, Swept
 from tunebook_server.domain.trial import Trial, TrialState
 from tunebook_server.settings import settings
-from tunebook_server.storage import attempts, audit, studies, trials
+from tunebook_server.storage import attempts, audit, clock, studies, trials
 from tunebook_server.storage.engine import Connection, Engine, transaction
 
 BATCH = 256
 LOST = "lost: its lease ran out"
+
+
+def welcome_back(engine: Engine) -> int:
+    """After a time in which no sweep passed, gives every loop a whole lease; how many loops there were.
+
+    Nobody could beat then. A loop trains on without the server, and what it recorded is still to come; a
+    worker has ended its job by itself. Half a lease: what a shorter absence leaves is long enough to beat.
+    """
+    seconds = settings().lease_seconds
+    with transaction(engine) as connection:
+        if clock.swept(connection) <= seconds / 2:
+            return 0
+        return trials.renew_loops(connection, lease_seconds=seconds)
 
 
 def sweep(engine: Engine) -> Swept:

@@ -22,7 +22,7 @@ def translate(error: Exception) -> TunebookError | None:
         return Unavailable("All database connections are in use.", code="busy")
     cause = error.orig if isinstance(error, DBAPIError) else error
     if isinstance(cause, _FULL):
-        return Unavailable("The database has no space left.", code="storage_full", retry_after_seconds=30.0)
+        return Unavailable("The database has no space left.", code="storage_full", retry_after_seconds=10.0)
     if isinstance(cause, _BUSY):
         return Unavailable("The database is busy.", code="busy")
     if isinstance(cause, psycopg.OperationalError):

@@ -67,6 +67,7 @@ server = Table(
     _text("place", ""),
     _number("first_epoch", "1"),
     _now("created_at"),
+    _now("swept_at"),
 )
 
 users = Table(

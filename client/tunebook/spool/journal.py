@@ -5,6 +5,7 @@ JSON object in ASCII whose first key "n" is the record's index. After damage the
 by its first bytes; its index then says exactly how many records the damage cost.
 """
 
+import errno
 import json
 import os
 import struct
@@ -15,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 MAX_RECORD_BYTES = 1 << 20
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+RESERVE_STEP_BYTES = 64 << 10
 _HEADER = struct.Struct("<II")
 _START = b'{"n":'
 
@@ -105,7 +108,46 @@ def read_note(path: Path) -> dict[str, int]:
 
 
 def write_note(path: Path, content: Mapping[str, int]) -> None:
-    """Atomic, and on disk when it returns."""
+    """Atomic, and on disk when it returns; on a full disk at the cost of the reserve."""
+    try:
+        _write_note(path, content)
+    except OSError as error:
+        if error.errno not in NO_SPACE or not give_way(path.parent):
+            raise
+        _write_note(path, content)
+
+
+def hold_reserve(folder: Path, size_bytes: int) -> bool:
+    """Takes up room on the disk, for `give_way` to free when there is no other; False where there is none.
+
+    A disk that cannot do this, for any other reason than being full, goes without.
+    """
+    try:
+        file = os.open(folder / "reserve", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file, 0, size_bytes)
+            else:
+                os.pwrite(file, bytes(size_bytes), 0)
+        finally:
+            os.close(file)
+    except OSError as error:
+        return error.errno not in NO_SPACE
+    return True
+
+
+def give_way(folder: Path) -> bool:
+    """Frees a piece of the reserve for what must be written; False when it is used up."""
+    path = folder / "reserve"
+    try:
+        size_bytes = path.stat().st_size
+        os.truncate(path, max(size_bytes - RESERVE_STEP_BYTES, 0))
+    except OSError:
+        return False
+    return size_bytes > 0
+
+
+def _write_note(path: Path, content: Mapping[str, int]) -> None:
     temporary = path.with_suffix(".part")
     with temporary.open("w") as file:
         json.dump({"content": content, "crc32": _checksum(content)}, file)

@@ -10,10 +10,23 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from tunebook.spool.journal import Record, encode, end_of, read_note, segment_path, segments, write_note
+from tunebook.spool.journal import (
+    NO_SPACE,
+    Record,
+    encode,
+    end_of,
+    give_way,
+    hold_reserve,
+    read_note,
+    segment_path,
+    segments,
+    write_note,
+)
 
 _RESERVE_SHARE = 10
 """One part in ten of the size cap is kept for important records."""
+DISK_RESERVE_BYTES = 1 << 20
+"""At most so much of that is held on the disk itself, against others who fill it: some 10,000 records."""
 
 MEASURE_SECONDS = 0.2
 """In a full spool, how often to look whether the reader has freed segments."""
@@ -28,7 +41,7 @@ class SpoolWriter:
 
     A record is in the kernel's hands when `append` returns (it survives a killed process) and on disk about a
     second later (it survives a power cut). `limit_bytes` caps what waits to be read; the last tenth of it is
-    kept for records marked `important`.
+    kept for records marked `important`, and up to 1 MiB of that on the disk, should the disk be full first.
     """
 
     def __init__(
@@ -49,6 +62,9 @@ class SpoolWriter:
         """Records ever written here, which is also the next record's index."""
         self.dropped = read_note(self.folder / "counts.json").get("dropped", 0)
         """Points (and other records) that the size cap or the disk kept out."""
+        self._reserve_bytes = min(limit_bytes // _RESERVE_SHARE, DISK_RESERVE_BYTES)
+        self._disk_full = not hold_reserve(self.folder, self._reserve_bytes)
+        self._looked_at = time.monotonic()
         self._retired: list[int] = []
         self._file, self._segment_used = self._open_segment()
         self._used_bytes, self._measured_at = self._measure(), time.monotonic()
@@ -73,9 +89,10 @@ class SpoolWriter:
         if os.getpid() != self._pid:
             return False  # a fork: the lock and the index belong to the parent
         with self._lock:
-            stored = self._store(record, self._limit(important, last))
+            stored = self._store(record, self._limit(important, last), important=important or last)
             if not stored:
-                kept = instead is not None and self._store(instead, self._limit(important=True))
+                limit_bytes = self._limit(important=True)
+                kept = instead is not None and self._store(instead, limit_bytes, important=True)
                 self.dropped += _points(record) - (_points(instead) if instead and kept else 0)
         if not self._dirty.is_set():
             self._dirty.set()
@@ -112,23 +129,44 @@ class SpoolWriter:
             return math.inf
         return self._limit_bytes if important else self._limit_bytes - self._limit_bytes // _RESERVE_SHARE
 
-    def _store(self, record: Record, limit_bytes: float) -> bool:
+    def _store(self, record: Record, limit_bytes: float, *, important: bool) -> bool:
         content = encode(self.written, record)
         if self._closing.is_set() or not self._fits(len(content), limit_bytes):
+            return False
+        if self._disk_full and not important and not self._has_room_again():
             return False
         try:
             if self._segment_used and self._segment_used + len(content) > self._segment_bytes:
                 self._rotate()
-            if os.write(self._file, content) < len(content):
-                raise OSError(errno.ENOSPC, "short write")
+            self._write(content, important)
         except OSError:
-            with contextlib.suppress(OSError):
-                os.ftruncate(self._file, self._segment_used)
             return False
         self.written += 1
         self._segment_used += len(content)
         self._used_bytes += len(content)
         return True
+
+    def _write(self, content: bytes, important: bool) -> None:
+        """All of it, or nothing and OSError. On a full disk the reserve makes room for what is important."""
+        while True:
+            try:
+                if os.write(self._file, content) < len(content):
+                    raise OSError(errno.ENOSPC, "short write")
+                return
+            except OSError as error:
+                with contextlib.suppress(OSError):
+                    os.ftruncate(self._file, self._segment_used)
+                self._disk_full = self._disk_full or error.errno in NO_SPACE
+                if error.errno not in NO_SPACE or not important or not give_way(self.folder):
+                    raise
+
+    def _has_room_again(self) -> bool:
+        """A full disk has room again when the reserve is whole: what frees a little is not spent at once."""
+        now = time.monotonic()
+        if now - self._looked_at > MEASURE_SECONDS:
+            self._disk_full = not hold_reserve(self.folder, self._reserve_bytes)
+            self._looked_at = now
+        return not self._disk_full
 
     def _fits(self, size_bytes: int, limit_bytes: float) -> bool:
         now = time.monotonic()

@@ -1,0 +1,25 @@
+"""Tunebook broken on purpose, one promise each: what a control runs before a part of it starts."""
+
+import threading
+import time
+from typing import Any
+
+from tunebook_server.services import metrics
+from tunebook_server.services.metrics import Accepted
+
+STORED_AFTER_SECONDS = 0.3
+
+
+def acknowledge_before_commit() -> None:
+    """A report is answered at once and stored in the background."""
+    stored = metrics.report
+
+    def report(*arguments: Any, series: Any, **named: Any) -> Accepted:
+        def later() -> None:
+            time.sleep(STORED_AFTER_SECONDS)
+            stored(*arguments, series=series, **named)
+
+        threading.Thread(target=later, daemon=True).start()
+        return Accepted(sum(len(steps) for steps, _ in series.values()), duplicate=False)
+
+    metrics.report = report
