@@ -42,12 +42,10 @@ def upgrade() -> None:
             ADD COLUMN last_claim_at timestamptz
         """
     )
-    op.execute("ALTER TABLE attempts ADD COLUMN gpus text NOT NULL DEFAULT ''")
 
 
 def downgrade() -> None:
     op.execute("SET LOCAL lock_timeout = '2s'")
-    op.execute("ALTER TABLE attempts DROP COLUMN gpus")
     op.execute("ALTER TABLE studies DROP COLUMN weight, DROP COLUMN priority, DROP COLUMN last_claim_at")
     op.execute("ALTER TABLE projects DROP COLUMN weight, DROP COLUMN parallel")
     op.execute("ALTER TABLE workers DROP COLUMN gpus, DROP COLUMN cpus")

@@ -10,9 +10,19 @@ depends_on = None
 
 def upgrade() -> None:
     op.execute("SET LOCAL lock_timeout = '2s'")
-    # Nothing was ever removed from the studies that exist, and nobody has asked for it.
-    op.execute("""ALTER TABLE studies ADD COLUMN checkpoints jsonb NOT NULL DEFAULT '{"keep": "all"}'""")
-    op.execute("ALTER TABLE studies ALTER COLUMN checkpoints SET DEFAULT '{}'")
+    # In the order in which reports lock: trials, attempts, studies last.
+    # 'open': its checkpoints are to be judged again when it has ended; 'kept' and 'settled': they were.
+    op.execute(
+        "ALTER TABLE trials ADD COLUMN retention text CHECK (retention IN ('open', 'kept', 'settled'))"
+    )
+    op.execute("CREATE INDEX trials_unsettled ON trials (id) WHERE retention = 'open'")
+    op.execute(
+        """
+        ALTER TABLE attempts
+            ADD COLUMN resumed_from_epoch integer,
+            ADD COLUMN resume_note text NOT NULL DEFAULT ''
+        """
+    )
     op.execute(
         """
         ALTER TABLE checkpoints
@@ -31,18 +41,9 @@ def upgrade() -> None:
             WHERE condemned_at IS NOT NULL AND removed_at IS NULL
         """
     )
-    op.execute(
-        """
-        ALTER TABLE attempts
-            ADD COLUMN resumed_from_epoch integer,
-            ADD COLUMN resume_note text NOT NULL DEFAULT ''
-        """
-    )
-    # 'open': its checkpoints are to be judged again when it has ended; 'kept' and 'settled': they were.
-    op.execute(
-        "ALTER TABLE trials ADD COLUMN retention text CHECK (retention IN ('open', 'kept', 'settled'))"
-    )
-    op.execute("CREATE INDEX trials_unsettled ON trials (id) WHERE retention = 'open'")
+    # Nothing was ever removed from the studies that exist, and nobody has asked for it.
+    op.execute("""ALTER TABLE studies ADD COLUMN checkpoints jsonb NOT NULL DEFAULT '{"keep": "all"}'""")
+    op.execute("ALTER TABLE studies ALTER COLUMN checkpoints SET DEFAULT '{}'")
 
 
 def downgrade() -> None:

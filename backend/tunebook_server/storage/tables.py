@@ -322,7 +322,6 @@ attempts = Table(
     Column("finish_hash", LargeBinary),
     Column("checkpoint_folder", Text),
     _number("dropped_points", "0", BigInteger),
-    _text("gpus", ""),
     Column("resumed_from_epoch", Integer),
     _text("resume_note", ""),
     Index("attempts_folder", "trial_id", "checkpoint_folder", unique=True),
