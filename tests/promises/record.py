@@ -41,9 +41,11 @@ def read(path: Path) -> list[Record]:
 
 
 def promise_of(path: Path) -> str | None:
-    """A file is named for its promise: `test_r07_acknowledged_points.py` is R7."""
-    found = re.fullmatch(r"test_r(\d+)_\w+\.py", path.name)
-    return f"R{int(found[1])}" if found and path.parent == Path(__file__).parent else None
+    """A file is named for its promise: `test_r07_WORDS.py` for R7, `test_storm.py` for all at once."""
+    if path.parent != Path(__file__).parent:
+        return None
+    found = re.fullmatch(r"test_(?:r(\d+)_\w+|(storm))\.py", path.name)
+    return found and (found[2] or f"R{int(found[1])}")
 
 
 def _plain(value: Value) -> str:

@@ -57,7 +57,7 @@ def _row(records: list[Record]) -> str:
 
 
 def _order(promise: str) -> int:
-    return int(promise.removeprefix("R"))
+    return int(promise.removeprefix("R")) if promise.startswith("R") else 1000
 
 
 if __name__ == "__main__":
