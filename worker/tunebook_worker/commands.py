@@ -36,10 +36,15 @@ def worker(argv: Sequence[str]) -> int:
         prog="tunebook worker", description="Takes trials and runs them on this host."
     )
     parser.add_argument("--slots", type=int, help="trials at the same time; default: one per GPU, else one")
+    parser.add_argument(
+        "--launcher", help="where trials run: local (the default), or slurm; docs/launchers.md"
+    )
     parser.add_argument("--name", help="unique among workers; default: the host's name")
     arguments = parser.parse_args(list(argv))
     try:
-        chosen = options.read(os.environ, slots=arguments.slots, name=arguments.name)
+        chosen = options.read(
+            os.environ, slots=arguments.slots, name=arguments.name, launcher=arguments.launcher
+        )
         os.umask(0o077)
         lock = hold(chosen.own_folder)
     except WrongOption as error:
@@ -86,6 +91,7 @@ def run(chosen: Options) -> int:
     closing = Closing(slots)
     drain = partial(os.kill, os.getpid(), signal.SIGTERM)
     registration = Registration(chosen, api, slots, drain=drain, hearing=hearing)
+    slots.adopt()
     registration.register()
     _handle_signals(_ending(closing))
     for thread in (closing, registration, slots):

@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tunebook_worker import engine_options
+from tunebook_worker.engine_options import EngineOptions, WrongEngineOption
+
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 
 
@@ -29,6 +32,8 @@ class Options:
     beat_seconds: float
     grace_seconds: float
     """Between SIGTERM and SIGKILL for a job that is cancelled or drained."""
+    engine: EngineOptions | None = None
+    """Where trials run; None: on this host."""
 
     @property
     def own_folder(self) -> Path:
@@ -39,9 +44,19 @@ class Options:
         return self.own_folder / "jobs"
 
 
-def read(environment: Mapping[str, str], *, slots: int | None = None, name: str | None = None) -> Options:
+def read(
+    environment: Mapping[str, str],
+    *,
+    slots: int | None = None,
+    name: str | None = None,
+    launcher: str | None = None,
+) -> Options:
     """Raises WrongOption."""
-    gpus = _gpus(environment)
+    try:
+        engine = engine_options.read(environment, launcher=launcher)
+    except WrongEngineOption as error:
+        raise WrongOption(str(error)) from None
+    gpus = _gpus(environment) if engine is None else ()
     host = re.sub(r"[^A-Za-z0-9_.-]", "-", socket.gethostname()).lstrip("-_.") or "worker"
     chosen = name or environment.get("TUNEBOOK_WORKER_NAME") or host[:100]
     if not NAME.fullmatch(chosen):
@@ -56,10 +71,11 @@ def read(environment: Mapping[str, str], *, slots: int | None = None, name: str 
         name=chosen,
         gpus=gpus,
         cpus=os.cpu_count() or 1,
-        labels={},
+        labels={} if engine is None else engine.labels,
         slots=_slots(environment, slots, default=len(gpus) or 1),
         beat_seconds=_seconds(environment, "TUNEBOOK_BEAT_SECONDS", 15.0),
         grace_seconds=_seconds(environment, "TUNEBOOK_GRACE_SECONDS", 20.0),
+        engine=engine,
     )
 
 

@@ -5,6 +5,7 @@ Supervisor → worker (stdout): a line twice a second while all is well; `sessio
 The order goes through a pipe because argv and environment can be read by others of the same user.
 """
 
+import contextlib
 import json
 import os
 from collections.abc import Iterator
@@ -40,6 +41,12 @@ class Order:
     """Cores that were asked for; 0: an undivided share of the host."""
     salvage: str = ""
     """Not empty: an earlier supervisor of this attempt died, so. Deliver what it left; start nothing."""
+    preempted: bool = False
+    """With `salvage`: the cluster was the reason, so give the trial back uncharged."""
+    engine: str = ""
+    """The cluster that runs the attempt; empty on the worker's own host."""
+    engine_job: str = ""
+    """The job's name there."""
 
     @property
     def trial_id(self) -> int:
@@ -116,6 +123,63 @@ class JobFolder:
     def started(self) -> Path:
         """Who runs here, for the next worker after a crash."""
         return self.path / "started.json"
+
+    @property
+    def order(self) -> Path:
+        """The order of an attempt that an engine runs; gone with the folder when all is acknowledged."""
+        return self.path / "order.json"
+
+    @property
+    def submitted(self) -> Path:
+        """There once the engine has taken the job."""
+        return self.path / "submitted"
+
+    @property
+    def begun(self) -> Path:
+        """There once a supervisor has begun on a node, and locked while it runs."""
+        return self.path / "begun"
+
+    @property
+    def word(self) -> Path:
+        """The worker's last word to a supervisor on a node."""
+        return self.path / "word"
+
+    @property
+    def engine_log(self) -> Path:
+        """What the engine's job printed: its supervisor's complaints."""
+        return self.path / "supervisor.log"
+
+    def write_order(self, order: Order) -> None:
+        """Whole or not at all, and private: it carries the trial's token."""
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._write(self.order, order.line())
+
+    def read_order(self) -> Order | None:
+        """None when the attempt has ended."""
+        try:
+            return Order(**json.loads(self.order.read_bytes()))
+        except FileNotFoundError:
+            return None
+
+    def write_word(self, word: Word) -> None:
+        with contextlib.suppress(FileNotFoundError):  # it has ended
+            self._write(self.word, word.value.encode())
+
+    def read_word(self) -> bytes:
+        """Empty while there is none."""
+        try:
+            return self.word.read_bytes()
+        except FileNotFoundError:
+            return b""
+
+    def _write(self, path: Path, content: bytes) -> None:
+        part = path.with_suffix(".part")
+        file = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(file, "wb") as output:
+            output.write(content)
+            output.flush()
+            os.fsync(file)
+        part.replace(path)
 
     def prepare(self, order: Order) -> None:
         """Creates everything, private to this user."""

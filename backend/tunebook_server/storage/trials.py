@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, func, literal_column, select, true, update
+from sqlalchemy import ColumnElement, Row, Select, func, literal_column, select, true, tuple_, update
 
 from tunebook_server.domain.lifecycle import Ending
 from tunebook_server.domain.trial import Trial, TrialState
@@ -99,6 +99,24 @@ def beat(connection: Connection, trial_id: int, epoch: int, *, lease_seconds: fl
     )
     row = connection.execute(statement).one_or_none()
     return None if row is None else read(row)
+
+
+def beat_waiting(
+    connection: Connection, worker_id: int, waiting: Sequence[tuple[int, int]], *, lease_seconds: float
+) -> list[tuple[int, int]]:
+    """Renews the leases of these (trial, epoch) at once; those that the worker holds, in order of trials."""
+    if not waiting:
+        return []
+    mine = (
+        select(trials.c.id)
+        .where(tuple_(trials.c.id, trials.c.epoch).in_(waiting), trials.c.worker_id == worker_id, _HELD)
+        .order_by(trials.c.id)  # two that renew many must not wait for each other
+        .with_for_update()
+    )
+    held = list(connection.scalars(mine))
+    statement = update(trials).where(trials.c.id.in_(held)).values(lease_expires_at=lease(lease_seconds))
+    connection.execute(statement)
+    return sorted(pair for pair in set(waiting) if pair[0] in set(held))
 
 
 def end(connection: Connection, trial: Trial, ending: Ending) -> Trial:
