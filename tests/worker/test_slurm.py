@@ -2,6 +2,8 @@
 
 import contextlib
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 from tests import slurm
 from tests.live import LEASE_SECONDS, Live, Process, until
 from tests.slurm import Cluster
+from tunebook_worker.orders import JobFolder
 
 pytestmark = [
     pytest.mark.faults,
@@ -237,6 +240,25 @@ print('{{"step": 1, "loss": 1}}')
         assert [(t["state"], t["epoch"]) for t in ended] == [("completed", 1)] * 6
 
 
+def test_a_job_that_starts_after_its_lease_ran_out_launches_nothing(
+    live: Live, cluster: Cluster, tmp_path: Path
+) -> None:
+    program = f"import pathlib, tunebook\npathlib.Path({str(tmp_path)!r}, 'trained').touch()"
+    with worker(live, cluster, name="late", TUNEBOOK_SLURM_OPTIONS="--hold") as killed:
+        study = live.study(live.script(program))
+        (job,) = until(lambda: cluster.jobs(["PENDING"]), "the job waits")
+        (trial,) = live.trials(study)
+        killed.signal(signal.SIGKILL)
+        killed.popen.wait()
+        assert outcome(live, trial["id"])[0] == "lost"
+        cluster.ask("scontrol", "release", job)
+        until(lambda: not cluster.jobs(["PENDING", "RUNNING", "COMPLETING"]), "the job has ended")
+        logs = [*(live.data / "workers" / "late" / "jobs").glob("*/supervisor.log")]
+        assert "the trial is not ours any more" in logs[0].read_text()
+        assert not (tmp_path / "trained").exists()
+        cancel(live, study, trial["id"])
+
+
 def test_nothing_is_lost_while_the_controller_is_away(live: Live, cluster: Cluster) -> None:
     with worker(live, cluster, slots=2, TUNEBOOK_SLURM_OPTIONS="--hold") as watching:
         study = live.study(live.script(QUICK), trials=2, parallel=2)
@@ -263,6 +285,44 @@ def test_a_job_that_slurm_forgot_is_charged_at_once(live: Live, cluster: Cluster
         assert watching.popen.poll() is None
         assert ended["state"] == "failed"
         assert ended["reason"].startswith("vanished: Slurm does not know the job any more")
+
+
+def test_a_running_job_that_slurm_forgot_is_charged_once_it_has_ended(live: Live, cluster: Cluster) -> None:
+    with worker(live, cluster):
+        study = live.study(live.script(SAVES_WHEN_TOLD))
+        trial = running(live, study)
+        until(lambda: live.trial(trial)["last_step"] is not None, "the first point has arrived")
+        cluster.forget_all()
+        (ended,) = live.ended(study, within_seconds=120)
+        assert (ended["state"], ended["epoch"]) == ("completed", 2)
+        first = outcome(live, trial)
+        assert first[1]
+        assert first[2].endswith("Slurm does not know the job any more.")
+
+
+def test_a_second_start_waits_for_the_first_and_trains_nothing(tmp_path: Path) -> None:
+    folder = JobFolder(tmp_path)
+    assert not folder.is_held()
+    program = f"""
+import sys, pathlib
+from tunebook_worker.on_node import begin
+from tunebook_worker.orders import JobFolder
+print(begin(JobFolder(pathlib.Path({str(tmp_path)!r})), patience_seconds=float(sys.argv[1])), flush=True)
+sys.stdin.read()
+"""
+    first = subprocess.Popen(
+        [sys.executable, "-c", program, "0"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    with first:
+        assert first.stdout is not None
+        assert first.stdout.readline() == b"True\n"
+        assert folder.is_held()
+        second = [sys.executable, "-c", program, "0.1"]
+        assert subprocess.run(second, capture_output=True, check=True, input=b"").stdout == b"False\n"
+        first.kill()
+    assert not folder.is_held()
+    third = [sys.executable, "-c", program, "60"]
+    assert subprocess.run(third, capture_output=True, check=True, input=b"").stdout == b"False\n"
 
 
 def test_needs_become_options(live: Live, cluster: Cluster) -> None:

@@ -6,6 +6,7 @@ The order goes through a pipe because argv and environment can be read by others
 """
 
 import contextlib
+import fcntl
 import json
 import os
 from collections.abc import Iterator
@@ -171,6 +172,17 @@ class JobFolder:
             return self.word.read_bytes()
         except FileNotFoundError:
             return b""
+
+    def is_held(self) -> bool:
+        """A supervisor on a node has the lock. One whose node has died may seem to, for some file systems."""
+        try:
+            with self.begun.open("rb+") as mark:
+                fcntl.lockf(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
 
     def _write(self, path: Path, content: bytes) -> None:
         part = path.with_suffix(".part")

@@ -37,6 +37,8 @@ class Placed:
     submitted_at: float | None = None
     """By `time.monotonic()`; None until the engine has taken it."""
     running_since: float | None = None
+    over_since: float | None = None
+    """When the engine was first heard to say that it does not run."""
     was: JobState = JobState.WAITING
     told: Word | None = None
     settling: Future[None] | None = None
@@ -152,15 +154,14 @@ class EngineLauncher:
             self._look_for(placed)
         elif seen.state is EngineState.WAITING and placed.folder.begun.exists():
             self._engine.withdraw([seen.id])
-            self._settle(
-                placed, outcome.preempted(f"{self._engine.title} queued the job again: {seen.detail}")
-            )
+            words = f"{self._engine.title} queued the job again: {seen.detail}"
+            self._settle_when_over(placed, outcome.preempted(words))
         elif seen.state is EngineState.WAITING:
             placed.was, placed.running_since = JobState.WAITING, None
         elif seen.state is EngineState.RUNNING:
             placed.was = self._running(placed)
         else:
-            self._settle(placed, self._verdict(placed, seen))
+            self._settle_when_over(placed, self._verdict(placed, seen))
         if seen is not None and placed.submitted_at is None:
             placed.submitted_at = time.monotonic()  # the engine took it, and we did not hear so
 
@@ -176,7 +177,7 @@ class EngineLauncher:
         if placed.told is None and placed.submitted_at is None and not placed.folder.begun.exists():
             self._bring(placed)
         elif placed.submitted_at is None or time.monotonic() - placed.submitted_at > LISTED_SECONDS:
-            self._settle(placed, self._verdict(placed, None))
+            self._settle_when_over(placed, self._verdict(placed, None))
 
     def _running(self, placed: Placed) -> JobState:
         if placed.folder.begun.exists():
@@ -209,6 +210,16 @@ class EngineLauncher:
             self._engine.withdraw(waiting)
         if running:
             self._engine.interrupt(running)
+
+    def _settle_when_over(self, placed: Placed, ending: Outcome) -> None:
+        """An engine that lost sight of a node, or its memory, does not know that a supervisor runs on;
+        its lock does. After a fence's time it beats, and is told, or it has ended itself."""
+        placed.over_since = placed.over_since or time.monotonic()
+        patient = time.monotonic() - placed.over_since < float(placed.order.claim["fence_seconds"])
+        if patient and placed.folder.is_held():
+            placed.was = JobState.RUNNING
+        else:
+            self._settle(placed, ending)
 
     def _settle(self, placed: Placed, ending: Outcome) -> None:
         note("an attempt is settled", job=placed.order.name, verb=ending.verb, reason=ending.reason)
