@@ -163,7 +163,7 @@ class JobFolder:
             return None
 
     def write_word(self, word: Word) -> None:
-        with contextlib.suppress(FileNotFoundError):  # it has ended
+        with contextlib.suppress(OSError):  # it has ended; or the disk is full, and a signal must do
             self._write(self.word, word.value.encode())
 
     def read_word(self) -> bytes:

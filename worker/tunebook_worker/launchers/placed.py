@@ -4,6 +4,7 @@ An attempt that ends well ends by itself: its supervisor delivers everything and
 speaks for those whose supervisor cannot: it never began, or died, or was taken away.
 """
 
+import contextlib
 import secrets
 import shutil
 import time
@@ -79,11 +80,13 @@ class EngineLauncher:
         name = f"tunebook-{order.name}-{secrets.token_hex(4)}"
         order = replace(order, engine=self._engine.title, engine_job=name)
         placed = self._place(order)
-        placed.folder.write_order(order)
         try:
+            placed.folder.write_order(order)
             self._bring(placed)
         except EngineDown as error:
             self._is_away(error)
+        except OSError as error:
+            self._settle(placed, outcome.failed(f"The order could not be written: {error}"))
         return order.name
 
     def poll(self, jobs: Collection[str]) -> Mapping[str, JobState]:
@@ -143,7 +146,8 @@ class EngineLauncher:
             self._settle(placed, outcome.failed(f"{self._engine.title} refused the job: {error}"))
             return
         placed.submitted_at = time.monotonic()
-        placed.folder.submitted.touch(mode=0o600)
+        with contextlib.suppress(OSError):  # then the engine's list says it, or the attempt has ended already
+            placed.folder.submitted.touch(mode=0o600)
 
     def _look_at(self, placed: Placed, seen: Seen | None) -> None:
         if placed.settling is not None:

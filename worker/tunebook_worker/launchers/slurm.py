@@ -47,6 +47,8 @@ class Slurm:
         answer = self._ask(["squeue", "--me", "--states=all", "--noheader", "--format=%i|%T|%r|%j"])
         found = {}
         for line in answer.splitlines():
+            if line.count("|") < 3:  # the name of a job that is not ours went over two lines
+                continue
             number, state, reason, name = (part.strip() for part in line.split("|", 3))
             words = state if reason in ("", "None") else f"{state} ({reason})"
             found[name] = Seen(number, _state(state), words)
