@@ -153,6 +153,14 @@ def test_a_release_costs_no_attempt(engine: Engine) -> None:
     assert trials.finish(engine, **_of(claim), state="failed").state == "failed"
 
 
+def test_a_preemption_costs_no_attempt_and_is_told_apart(engine: Engine) -> None:
+    study = make_study(engine, max_attempts=1)
+    claim = claim_next(engine, study)
+    assert trials.release(engine, **_of(claim), reason="node failure", preempted=True).state == "queued"
+    (attempt,) = trials.attempts(engine, trial_id=claim.trial.id)
+    assert (attempt.outcome, attempt.charged, attempt.reason) == ("preempted", False, "node failure")
+
+
 def test_cancel_stops_a_queued_trial_at_once(engine: Engine) -> None:
     study = make_study(engine)
     trial = trials.enqueue(engine, study_id=study.id, actor=ACTOR)

@@ -38,13 +38,18 @@ def worker(argv: Sequence[str]) -> int:
         prog="tunebook worker", description="Takes trials and runs them on this host."
     )
     parser.add_argument("--slots", type=int, help="trials at the same time; default: one per GPU, else one")
+    parser.add_argument(
+        "--launcher", help="where trials run: local (the default), or slurm; docs/launchers.md"
+    )
     parser.add_argument("--name", help="unique among workers; default: the host's name")
     parser.add_argument(
         "--check", action="store_true", help="end with 0 if it runs and its server answers it"
     )
     arguments = parser.parse_args(list(argv))
     try:
-        chosen = options.read(os.environ, slots=arguments.slots, name=arguments.name)
+        chosen = options.read(
+            os.environ, slots=arguments.slots, name=arguments.name, launcher=arguments.launcher
+        )
         if arguments.check:
             return check(chosen)
         os.umask(0o077)
@@ -117,6 +122,7 @@ def run(chosen: Options) -> int:
     closing = Closing(slots)
     drain = partial(os.kill, os.getpid(), signal.SIGTERM)
     registration = Registration(chosen, api, slots, drain=drain, hearing=hearing)
+    slots.adopt()
     registration.register()
     _handle_signals(_ending(closing))
     removals = Removals(chosen, api, worker_id=lambda: registration.worker_id)

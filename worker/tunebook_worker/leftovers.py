@@ -20,6 +20,7 @@ KEEP_DAYS = 7.0
 def clear(jobs_folder: Path) -> None:
     """At start, under the worker's lock: nothing of an earlier run is alive when this returns."""
     folders = [JobFolder(path) for path in sorted(jobs_folder.glob("*-*")) if path.is_dir()]
+    folders = [folder for folder in folders if not folder.order.exists()]  # an engine's, which goes on
     found = [(folder, _read(folder.started)) for folder in folders]
     for folder, started in found:
         tree = Tree(folder.job_file, session=_session(started))

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tunebook import passwords
-from tunebook_worker import stores, system_metrics
+from tunebook_worker import engine_options, stores, system_metrics
+from tunebook_worker.engine_options import EngineOptions, WrongEngineOption
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 
@@ -36,6 +37,8 @@ class Options:
     """Where checkpoints are kept: a URL of fsspec or a shared folder; empty: in DATA."""
     upload_seconds: float = 600.0
     """How long the end of an attempt waits for its checkpoints to be uploaded."""
+    engine: EngineOptions | None = None
+    """Where trials run; None: on this host."""
 
     @property
     def own_folder(self) -> Path:
@@ -64,9 +67,19 @@ class Options:
         return root / str(trial_id) / str(epoch)
 
 
-def read(environment: Mapping[str, str], *, slots: int | None = None, name: str | None = None) -> Options:
+def read(
+    environment: Mapping[str, str],
+    *,
+    slots: int | None = None,
+    name: str | None = None,
+    launcher: str | None = None,
+) -> Options:
     """Raises WrongOption."""
-    gpus = _gpus(environment)
+    try:
+        engine = engine_options.read(environment, launcher=launcher)
+    except WrongEngineOption as error:
+        raise WrongOption(str(error)) from None
+    gpus = _gpus(environment) if engine is None else ()
     try:
         system_metrics.period(environment)
     except ValueError as error:
@@ -83,12 +96,13 @@ def read(environment: Mapping[str, str], *, slots: int | None = None, name: str 
         name=chosen,
         gpus=gpus,
         cpus=os.cpu_count() or 1,
-        labels={},
+        labels={} if engine is None else engine.labels,
         slots=_slots(environment, slots, default=len(gpus) or 1),
         beat_seconds=_seconds(environment, "TUNEBOOK_BEAT_SECONDS", 15.0),
         grace_seconds=_seconds(environment, "TUNEBOOK_GRACE_SECONDS", 20.0),
         store=_store(environment),
         upload_seconds=_seconds(environment, "TUNEBOOK_UPLOAD_SECONDS", 600.0),
+        engine=engine,
     )
 
 

@@ -5,6 +5,8 @@ Supervisor → worker (stdout): a line twice a second while all is well; `sessio
 The order goes through a pipe because argv and environment can be read by others of the same user.
 """
 
+import contextlib
+import fcntl
 import json
 import os
 from collections.abc import Iterator
@@ -45,6 +47,12 @@ class Order:
     """How long the outcome waits for them."""
     salvage: str = ""
     """Not empty: an earlier supervisor of this attempt died, so. Deliver what it left; start nothing."""
+    preempted: bool = False
+    """With `salvage`: the cluster was the reason, so give the trial back uncharged."""
+    engine: str = ""
+    """The cluster that runs the attempt; empty on the worker's own host."""
+    engine_job: str = ""
+    """The job's name there."""
 
     @property
     def trial_id(self) -> int:
@@ -149,6 +157,74 @@ class JobFolder:
     def started(self) -> Path:
         """Who runs here, for the next worker after a crash."""
         return self.path / "started.json"
+
+    @property
+    def order(self) -> Path:
+        """The order of an attempt that an engine runs; gone with the folder when all is acknowledged."""
+        return self.path / "order.json"
+
+    @property
+    def submitted(self) -> Path:
+        """There once the engine has taken the job."""
+        return self.path / "submitted"
+
+    @property
+    def begun(self) -> Path:
+        """There once a supervisor has begun on a node, and locked while it runs."""
+        return self.path / "begun"
+
+    @property
+    def word(self) -> Path:
+        """The worker's last word to a supervisor on a node."""
+        return self.path / "word"
+
+    @property
+    def engine_log(self) -> Path:
+        """What the engine's job printed: its supervisor's complaints."""
+        return self.path / "supervisor.log"
+
+    def write_order(self, order: Order) -> None:
+        """Whole or not at all, and private: it carries the trial's token."""
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._write(self.order, order.line())
+
+    def read_order(self) -> Order | None:
+        """None when the attempt has ended."""
+        try:
+            return Order(**json.loads(self.order.read_bytes()))
+        except FileNotFoundError:
+            return None
+
+    def write_word(self, word: Word) -> None:
+        with contextlib.suppress(OSError):  # it has ended; or the disk is full, and a signal must do
+            self._write(self.word, word.value.encode())
+
+    def read_word(self) -> bytes:
+        """Empty while there is none."""
+        try:
+            return self.word.read_bytes()
+        except FileNotFoundError:
+            return b""
+
+    def is_held(self) -> bool:
+        """A supervisor on a node has the lock. One whose node has died may seem to, for some file systems."""
+        try:
+            with self.begun.open("rb+") as mark:
+                fcntl.lockf(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
+
+    def _write(self, path: Path, content: bytes) -> None:
+        part = path.with_suffix(".part")
+        file = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(file, "wb") as output:
+            output.write(content)
+            output.flush()
+            os.fsync(file)
+        part.replace(path)
 
     def prepare(self, order: Order) -> None:
         """Creates the folders, private to this user."""

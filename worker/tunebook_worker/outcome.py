@@ -17,6 +17,8 @@ class Outcome:
     state: str = ""
     reason: str = ""
     exit_status: int | None = None
+    preempted: bool = False
+    """With "release": the cluster took the machine away."""
 
     def told_infeasible(self, reason: str) -> "Outcome":
         """The job said so itself: that holds whatever its launcher made of the exit code."""
@@ -31,7 +33,7 @@ class Outcome:
 
     def body(self, *, dropped_points: int) -> dict[str, object]:
         if self.verb == "release":
-            return {"reason": self.reason}
+            return {"reason": self.reason, **({"preempted": True} if self.preempted else {})}
         return {
             "state": self.state,
             "reason": self.reason,
@@ -50,6 +52,10 @@ def stopped(exit_status: int | None) -> Outcome:
 
 def released(reason: str) -> Outcome:
     return Outcome("release", reason=reason)
+
+
+def preempted(reason: str) -> Outcome:
+    return Outcome("release", reason=clean(reason), preempted=True)
 
 
 def left() -> Outcome:

@@ -53,7 +53,9 @@ class Registration(threading.Thread):
     def run(self) -> None:
         while not self._ended.wait(self._options.beat_seconds):
             try:
-                answer = self._api.post(f"/workers/{self.worker_id}:beat", {"running": self._slots.running()})
+                body = {"running": self._slots.running(), "waiting": self._slots.waiting()}
+                answer = self._api.post(f"/workers/{self.worker_id}:beat", body)
+                self._slots.withdraw(answer["stop"])
                 if answer.get("drain"):
                     self._drain()
                 self._hearing.follow(answer["queues"], has_room=self._slots.has_room)
@@ -78,12 +80,13 @@ class Registration(threading.Thread):
             warn("the server does not register us again", detail=str(refusal))
 
     def _card(self) -> dict[str, object]:
+        engine = self._options.engine
         return {
             "name": self._options.name,
             "host": socket.gethostname(),
             "slots": self._options.slots,
-            "gpus": len(self._options.gpus),
-            "cpus": self._options.cpus,
+            "gpus": len(self._options.gpus) if engine is None else engine.gpus,
+            "cpus": self._options.cpus if engine is None else engine.cpus,
             "labels": dict(self._options.labels),
             "version": importlib.metadata.version("tunebook"),
         }

@@ -4,18 +4,19 @@ import queue
 import socket
 import threading
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tunebook.api import Api
 from tunebook.errors import ApiError, NotFound, Unreachable
 from tunebook_worker.clock import boot_seconds
-from tunebook_worker.launchers.launcher import EngineDown, JobState, Launcher, Refused
-from tunebook_worker.launchers.local import LocalLauncher
+from tunebook_worker.launchers import choice
+from tunebook_worker.launchers.launcher import JobState, Launcher
 from tunebook_worker.log import note, warn
 from tunebook_worker.options import Options
 from tunebook_worker.orders import Order, Word
+from tunebook_worker.quota import Quota
 from tunebook_worker.room import Room, Share
 
 
@@ -23,6 +24,8 @@ from tunebook_worker.room import Room, Share
 class Taken:
     order: Order
     share: Share
+    waits: bool = False
+    """In the queue of an engine: nobody beats for it but this worker."""
 
 
 class Slots(threading.Thread):
@@ -35,8 +38,8 @@ class Slots(threading.Thread):
         super().__init__(name="slots", daemon=True)
         self._options, self._api = options, api
         self._nudge, self._has_room_again = nudge, has_room_again
-        self._room = Room(slots=options.slots, gpus=options.gpus, cpus=options.cpus)
-        self._launcher: Launcher = LocalLauncher(changed=nudge.set)
+        self._room = _room(options)
+        self._launcher: Launcher = choice.launcher(options, changed=nudge.set)
         self._lock = threading.Lock()
         self._taken: dict[str, Taken] = {}
         """By the launcher's name of the job."""
@@ -54,6 +57,28 @@ class Slots(threading.Thread):
     def running(self) -> list[int]:
         with self._lock:
             return sorted({taken.order.trial_id for taken in self._taken.values()})
+
+    def waiting(self) -> list[dict[str, int]]:
+        """The attempts to beat for."""
+        with self._lock:
+            orders = [taken.order for taken in self._taken.values() if taken.waits]
+        return [{"trial_id": order.trial_id, "epoch": order.epoch} for order in orders]
+
+    def withdraw(self, trial_ids: Iterable[int]) -> None:
+        """Cancelled, or another's now: one that waits shall not start; one that runs hears so by itself."""
+        ids = set(trial_ids)
+        with self._lock:
+            jobs = [job for job, taken in self._taken.items() if taken.waits and taken.order.trial_id in ids]
+        for job in jobs:
+            self._launcher.tell(job, Word.STOP)
+        if jobs:
+            self._nudge.set()
+
+    def adopt(self) -> None:
+        """Before the first beat: what an earlier run of this worker left in an engine."""
+        for order in self._launcher.adopt():
+            share = self._room.take((order.claim["template"] or {}).get("resources", {}))
+            self._taken[order.name] = Taken(order, share, waits=True)
 
     def close(self, word: Word) -> None:
         """No trial is taken any more, and those that run hear the word."""
@@ -76,18 +101,17 @@ class Slots(threading.Thread):
             self._nudge.clear()
 
     def _free_ended(self) -> None:
-        try:
-            states = self._launcher.poll(list(self._taken))
-        except EngineDown as error:
-            warn("the engine does not answer", detail=str(error))
-            return
-        for job in [job for job in self._taken if states.get(job) in (JobState.ENDED, None)]:
-            with self._lock:
-                taken = self._taken.pop(job)
+        states = self._launcher.poll(list(self._taken))
+        with self._lock:
+            ended = [job for job in self._taken if states.get(job) in (JobState.ENDED, None)]
+            gone = [self._taken.pop(job) for job in ended]
+            for job, taken in self._taken.items():
+                self._taken[job] = replace(taken, waits=states[job] is JobState.WAITING)
+        for taken in gone:
             self._room.give_back(taken.share)
 
     def _fill(self) -> None:
-        while self._word is None and self.has_room:
+        while self._word is None and self.has_room and self._launcher.takes:
             claimed_at = boot_seconds()
             claim = self._claim()
             if claim is None:
@@ -114,14 +138,9 @@ class Slots(threading.Thread):
         share = self._room.take(template.get("resources", {}))
         order = self._order(claim, share, claimed_at)
         note("claimed", trial_id=order.trial_id, epoch=order.epoch, gpus=share.gpus)
-        try:
-            job = self._launcher.submit(order)
-        except (EngineDown, Refused) as error:
-            warn("the trial was not started", trial_id=order.trial_id, epoch=order.epoch, detail=str(error))
-            self._room.give_back(share)
-            return
+        job = self._launcher.submit(order)
         with self._lock:
-            self._taken[job] = Taken(order, share)
+            self._taken[job] = Taken(order, share, waits=self._options.engine is not None)
             word = self._word
         if word is not None:  # it came while the claim was on its way
             self._launcher.tell(job, word)
@@ -140,6 +159,12 @@ class Slots(threading.Thread):
             gpus=list(share.gpus) if self._options.gpus else None,
             cpus=share.cpus,
         )
+
+
+def _room(options: Options) -> Room | Quota:
+    if options.engine is None:
+        return Room(slots=options.slots, gpus=options.gpus, cpus=options.cpus)
+    return Quota(slots=options.slots, gpus=options.engine.gpus, cpus=options.engine.cpus)
 
 
 class Closing(threading.Thread):

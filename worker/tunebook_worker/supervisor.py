@@ -36,6 +36,10 @@ LAST_WORDS_SECONDS = 3.0
 AFTERMATH_SECONDS = 2.0
 """For what a job leaves running when its first process has ended."""
 
+TERMINATED = frozenset({-signal.SIGTERM, 128 + signal.SIGTERM})
+TERMINATED_SECONDS = 1.0
+"""An engine ends all processes of a job at once; the training may be gone before we hear of it."""
+
 
 class Cause(IntEnum):
     """Why the job is being ended; a higher one overrides a lower one."""
@@ -80,10 +84,11 @@ class Supervision:
             signal.signal(number, self.events.signalled)
         try:
             self.folder.prepare(self.order)
-            ending = outcome.failed(self.order.salvage)
+            salvaged = outcome.preempted if self.order.preempted else outcome.failed
+            ending = salvaged(self.order.salvage)
             if not self.order.salvage:
                 resume = self._resume()
-                ending = _judge(self.cause, exit_status=-signal.SIGKILL, last_words="")
+                ending = self._judge(self.cause, exit_status=-signal.SIGKILL, last_words="")
                 if self.cause is Cause.NONE:
                     self.folder.describe(self.order, resume)
                     job = self._launch(resume)
@@ -145,11 +150,31 @@ class Supervision:
         while event is None or event.kind is not Kind.EXITED:
             event = self._tick(job.pid)
             self._react(event)
-        exit_status, cause = job.wait(), self.cause
+        exit_status = job.wait()
         sampling.end()
+        if self.order.engine and exit_status in TERMINATED and self.cause is Cause.NONE:
+            self._react(self.events.next(TERMINATED_SECONDS))
+        cause = self.cause
         self._end_rest()
         capture.close(LAST_WORDS_SECONDS)
-        return _judge(cause, exit_status, capture.last_words)
+        return self._judge(cause, exit_status, capture.last_words)
+
+    def _judge(self, cause: Cause, exit_status: int, last_words: str) -> Outcome:
+        """`cause`: why the job was being ended when its first process ended."""
+        match cause:
+            case Cause.CANCELLED:
+                return outcome.stopped(exit_status)
+            case Cause.DRAINED:
+                return self._drained()
+            case Cause.ORPHANED:
+                return outcome.left()
+        return outcome.of_exit(exit_status, last_words)
+
+    def _drained(self) -> Outcome:
+        """Given back uncharged, whoever wished it."""
+        if self.order.engine and not self.folder.read_word():
+            return outcome.preempted(f"{self.order.engine} ended the job.")
+        return outcome.released("The worker is shutting down.")
 
     def _tick(self, job_pid: int | None, within_seconds: float = TICK_SECONDS) -> Event | None:
         """The next event, or None after a moment: the time to look at the clocks."""
@@ -229,18 +254,6 @@ class Supervision:
         if not self.delivery.over:
             raise RuntimeError("the delivery thread failed")
         return Status.KEPT
-
-
-def _judge(cause: Cause, exit_status: int, last_words: str) -> Outcome:
-    """`cause`: why the job was being ended when its first process ended."""
-    match cause:
-        case Cause.CANCELLED:
-            return outcome.stopped(exit_status)
-        case Cause.DRAINED:
-            return outcome.released("The worker is shutting down.")
-        case Cause.ORPHANED:
-            return outcome.left()
-    return outcome.of_exit(exit_status, last_words)
 
 
 def _say(line: bytes) -> None:

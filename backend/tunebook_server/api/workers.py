@@ -48,7 +48,8 @@ def register(body: WorkerIn, engine: Database, principal: WorkerItself) -> Worke
 def beat(worker_id: Id, body: WorkerBeatIn, engine: Database, principal: WorkerItself) -> Orders:
     """The worker lives and runs these trials; the answer names those that it should stop."""
     _own(principal, worker_id)
-    return workers.beat(engine, worker_id=worker_id, running=body.running)
+    waiting = [(one.trial_id, one.epoch) for one in body.waiting]
+    return workers.beat(engine, worker_id=worker_id, running=body.running, waiting=waiting)
 
 
 @router.post("/workers/{worker_id}:claim", operation_id="claim_next", response_model=WorkerClaimOut)

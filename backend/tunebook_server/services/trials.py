@@ -151,9 +151,10 @@ def finish(
     )
 
 
-def release(engine: Engine, *, trial_id: int, epoch: int, reason: str = "") -> Trial:
-    """Back to the queue without charging an attempt: a worker drains, or is preempted."""
-    return _end_attempt(engine, trial_id, epoch, Outcome.RELEASED, short_reason(reason))
+def release(engine: Engine, *, trial_id: int, epoch: int, reason: str = "", preempted: bool = False) -> Trial:
+    """Back to the queue without charging an attempt: a worker drains, or the cluster took its machine."""
+    outcome = Outcome.PREEMPTED if preempted else Outcome.RELEASED
+    return _end_attempt(engine, trial_id, epoch, outcome, short_reason(reason))
 
 
 def cancel(engine: Engine, *, trial_id: int, actor: str) -> Trial:

@@ -55,16 +55,27 @@ def register(
     return worker
 
 
-def beat(engine: Engine, *, worker_id: int, running: Sequence[int] = ()) -> Orders:
-    """Notes that the worker lives. `running`: the trials that it works on; the answer names those to stop."""
-    if len(running) > RUNNING_MOST:
-        raise Invalid(
-            f"running has {len(running)} trials", field="running", remedy=f"At most {RUNNING_MOST}."
-        )
+def beat(
+    engine: Engine,
+    *,
+    worker_id: int,
+    running: Sequence[int] = (),
+    waiting: Sequence[tuple[int, int]] = (),
+) -> Orders:
+    """Notes that the worker lives. `running`: the trials that it works on; the answer names those to stop.
+
+    `waiting`: trial and epoch of those whose jobs wait in a cluster's queue: their leases are renewed.
+    """
+    for field, given in (("running", running), ("waiting", waiting)):
+        if len(given) > RUNNING_MOST:
+            raise Invalid(f"{field} has {len(given)} trials", field=field, remedy=f"At most {RUNNING_MOST}.")
+    seconds = settings().lease_seconds
     with transaction(engine) as connection:
         worker = workers.seen(connection, worker_id)
         if worker is None:
             raise NotFound(f"there is no worker {worker_id}")
+        renewed = trials.beat_waiting(connection, worker_id, waiting, lease_seconds=seconds)
+        attempts.beat_waiting(connection, renewed)
         found = trials.many(connection, running)
         queues = turns.queues(connection, worker, QUEUES_MOST)
     mine = {
@@ -72,6 +83,7 @@ def beat(engine: Engine, *, worker_id: int, running: Sequence[int] = ()) -> Orde
         for trial in found.values()
         if trial.worker_id == worker_id and trial.state in HELD and trial.cancel_requested_at is None
     }
+    mine -= {trial_id for trial_id, epoch in waiting if (trial_id, epoch) not in set(renewed)}
     stop = tuple(trial_id for trial_id in running if trial_id not in mine)
     return Orders(drain=worker.drain_requested_at is not None, stop=stop, queues=tuple(queues))
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from sqlalchemy import Row, func, select, update
+from sqlalchemy import Row, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from tunebook_server.domain.lifecycle import Ending, Outcome
@@ -84,6 +84,13 @@ def resume(connection: Connection, trial_id: int, epoch: int, chosen: Checkpoint
 
 def beat(connection: Connection, trial_id: int, epoch: int) -> None:
     _change(connection, trial_id, epoch, {"last_beat_at": func.clock_timestamp()})
+
+
+def beat_waiting(connection: Connection, waiting: Sequence[tuple[int, int]]) -> None:
+    """Of many (trial, epoch) at once."""
+    if waiting:
+        these = tuple_(attempts.c.trial_id, attempts.c.epoch).in_(waiting)
+        connection.execute(update(attempts).where(these).values(last_beat_at=func.clock_timestamp()))
 
 
 def end(

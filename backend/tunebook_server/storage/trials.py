@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, func, literal_column, select, true, update
+from sqlalchemy import ColumnElement, Row, Select, func, literal_column, select, true, tuple_, update
 
 from tunebook_server.domain.lifecycle import Ending
 from tunebook_server.domain.trial import Trial, TrialState
@@ -104,8 +104,26 @@ def beat(connection: Connection, trial_id: int, epoch: int, *, lease_seconds: fl
 
 def renew_loops(connection: Connection, *, lease_seconds: float) -> int:
     """Gives every loop a whole lease; how many trials that are."""
-    statement = update(trials).where(_HELD, trials.c.client_id.is_not(None))
+    statement = update(trials).where(_HELD, trials.c.worker_id.is_(None))
     return connection.execute(statement.values(lease_expires_at=lease(lease_seconds))).rowcount
+
+
+def beat_waiting(
+    connection: Connection, worker_id: int, waiting: Sequence[tuple[int, int]], *, lease_seconds: float
+) -> list[tuple[int, int]]:
+    """Renews the leases of these (trial, epoch) at once; those that the worker holds, in order of trials."""
+    if not waiting:
+        return []
+    mine = (
+        select(trials.c.id)
+        .where(tuple_(trials.c.id, trials.c.epoch).in_(waiting), trials.c.worker_id == worker_id, _HELD)
+        .order_by(trials.c.id)  # two that renew many must not wait for each other
+        .with_for_update()
+    )
+    held = list(connection.scalars(mine))
+    statement = update(trials).where(trials.c.id.in_(held)).values(lease_expires_at=lease(lease_seconds))
+    connection.execute(statement)
+    return sorted(pair for pair in set(waiting) if pair[0] in set(held))
 
 
 def end(connection: Connection, trial: Trial, ending: Ending) -> Trial:
@@ -152,7 +170,8 @@ def change(connection: Connection, trial_id: int, changes: Mapping[str, object])
 
 
 def held_by_client(connection: Connection, study_id: int, client_ids: Sequence[str]) -> list[Trial]:
-    query = select(*COLUMNS).where(trials.c.study_id == study_id, trials.c.client_id.in_(client_ids), _HELD)
+    mine = trials.c.client_id.in_(client_ids) & trials.c.worker_id.is_(None)  # a worker's keys are its own
+    query = select(*COLUMNS).where(trials.c.study_id == study_id, mine, _HELD)
     return [read(row) for row in connection.execute(query.order_by(trials.c.number))]
 
 

@@ -1,6 +1,6 @@
 """What every launcher can do. A job here is one attempt's supervisor, which starts the training."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from enum import StrEnum
 from typing import Protocol
 
@@ -9,18 +9,10 @@ from tunebook_worker.orders import Order, Word
 
 class JobState(StrEnum):
     WAITING = "waiting"
-    """In the engine's queue: nothing of it runs."""
+    """In the engine's queue: nothing of it runs, and the worker beats for it."""
     RUNNING = "running"
     """Its supervisor runs, or may run: it looks after the lease itself."""
     ENDED = "ended"
-
-
-class EngineDown(Exception):
-    """The engine does not answer: what became of its jobs is not known."""
-
-
-class Refused(Exception):
-    """The engine does not take the job; the message says why."""
 
 
 class Launcher(Protocol):
@@ -28,11 +20,19 @@ class Launcher(Protocol):
 
     poll_seconds: float
 
+    @property
+    def takes(self) -> bool:
+        """False while no further job should be brought: its engine does not answer."""
+
+    def adopt(self) -> Sequence[Order]:
+        """Once, at the start: the attempts of an earlier run of this worker that go on."""
+
     def submit(self, order: Order) -> str:
-        """Starts the attempt, or has it wait in the engine's queue; its name. Raises EngineDown, Refused."""
+        """Starts the attempt, or has it wait in the engine's queue; its name. What the engine refuses ends as
+        failed; what it cannot take at the moment is brought again with a later poll."""
 
     def poll(self, jobs: Collection[str]) -> Mapping[str, JobState]:
-        """Where they are; a job that the engine does not know is left out. Raises EngineDown."""
+        """Where they are; as before without a word while the engine is away."""
 
     def tell(self, job: str, word: Word) -> None:
         """DRAIN: end gently and give the trial back; STOP: the same at once. An ended job does not mind."""

@@ -1,7 +1,7 @@
 """On this host: each attempt under a supervisor that is a child of the worker."""
 
 import threading
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from tunebook_worker.attempt import Attempt
 from tunebook_worker.launchers.launcher import JobState
@@ -13,12 +13,17 @@ class LocalLauncher:
     """Calls `changed` from another thread when an attempt has ended, so that nobody has to look."""
 
     poll_seconds = 3600.0
+    takes = True
 
     def __init__(self, changed: Callable[[], None]) -> None:
         self._changed = changed
         self._lock = threading.Lock()
         self._running: dict[str, Attempt] = {}
         self._ended: set[str] = set()
+
+    def adopt(self) -> Sequence[Order]:
+        """None: they died with their worker."""
+        return ()
 
     def submit(self, order: Order) -> str:
         attempt = Attempt(order)

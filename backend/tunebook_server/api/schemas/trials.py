@@ -233,8 +233,11 @@ class FinishIn(Received):
 
 
 class ReleaseIn(Received):
+    """`preempted`: the cluster took the machine away; else the worker itself gives the trial back."""
+
     epoch: Epoch
     reason: Reason = ""
+    preempted: bool = False
 
 
 class Nothing(Received):

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
-from tunebook_server.api.schemas import INT32_MOST, INT64_MOST, Name, Received, Sent, Word
+from tunebook_server.api.schemas import INT32_MOST, INT64_MOST, Epoch, Name, Received, Sent, Word
 from tunebook_server.api.schemas.trials import ClaimOut, Host, TrialOut
 from tunebook_server.domain.resources import CPUS_MOST, GPUS_MOST
 from tunebook_server.domain.worker import WorkerRow, WorkerState
@@ -62,8 +62,18 @@ class WorkerRowOut(WorkerOut):
         }
 
 
+class WaitingIn(Received):
+    """An attempt whose job waits in the queue of a cluster, so that nobody else beats for it."""
+
+    trial_id: TrialId
+    epoch: Epoch
+
+
 class WorkerBeatIn(Received):
+    """`running`: every trial that it holds; `waiting`: those of them whose leases this beat renews."""
+
     running: list[TrialId] = Field(fail_fast=True, max_length=RUNNING_MOST)
+    waiting: list[WaitingIn] = Field(default=[], fail_fast=True, max_length=RUNNING_MOST)
 
 
 class OrdersOut(Sent):
