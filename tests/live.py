@@ -168,6 +168,8 @@ class Live:
         parallel: int = 1,
         attempts: int = 3,
         environment: Sequence[str] = (),
+        resources: Mapping[str, object] | None = None,
+        processes: int = 1,
         space: Sequence[Mapping[str, object]] = (
             {"name": "rate", "type": "float", "low": 0.1, "high": 1.0, "role": "nuisance"},
         ),
@@ -181,6 +183,8 @@ class Live:
             "argv": list(argv),
             "folder": str(folder or self.data),
             "environment": list(environment),
+            "resources": dict(resources or {}),
+            "processes": processes,
         }
         self.api.post(f"/projects/{project}/job-templates", template)
         document = {

@@ -29,7 +29,8 @@ class Trial:
         self.parameters: Mapping[str, Any] = dict(claim["parameters"])
         """Active hyperparameters and fixed values by name: numbers, strings and booleans."""
         self.seed: int = claim["seed"]
-        """Seeds initialisation and data order: trials differ in it, attempts at one trial do not."""
+        """Seeds initialisation and data order: trials differ in it, attempts at one trial do not, nor the
+        processes of one job."""
         resume = claim.get("resume") or {}
         self.resume_step: int | None = resume.get("step")
         self.resume_from: Path | None = _local_path(resume["uri"]) if resume else None

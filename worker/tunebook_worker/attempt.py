@@ -63,6 +63,7 @@ class Attempt:
             bufsize=0,
             env={name: value for name, value in os.environ.items() if not name.startswith("TUNEBOOK_")},
             start_new_session=True,
+            pass_fds=order.locks,
         )
         with supervisor:
             with self._lock:
