@@ -37,15 +37,26 @@ def worker(argv: Sequence[str]) -> int:
     )
     parser.add_argument("--slots", type=int, help="trials at the same time; default: one per GPU, else one")
     parser.add_argument("--name", help="unique among workers; default: the host's name")
+    parser.add_argument("--cpus", type=int, help="cores for trials; default: those it may use itself")
+    parser.add_argument(
+        "--label", action="append", default=[], help="key=value, may be repeated; job templates ask for them"
+    )
     arguments = parser.parse_args(list(argv))
+    log.configure()
     try:
-        chosen = options.read(os.environ, slots=arguments.slots, name=arguments.name)
+        chosen = options.read(
+            os.environ,
+            slots=arguments.slots,
+            name=arguments.name,
+            cpus=arguments.cpus,
+            labels=arguments.label,
+        )
         os.umask(0o077)
         lock = hold(chosen.own_folder)
+        _prepare(chosen.gpu_locks)
     except WrongOption as error:
         sys.stderr.write(f"tunebook worker: {error}\n")
         return 2
-    log.configure()
     keep_private()
     try:
         return run(chosen)
@@ -72,6 +83,13 @@ def hold(folder: Path) -> int:
     os.ftruncate(lock, 0)
     os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
     return lock
+
+
+def _prepare(gpu_locks: Path) -> None:
+    try:
+        gpu_locks.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise WrongOption(f"TUNEBOOK_GPU_LOCKS {gpu_locks}: {error.strerror}; name a folder.") from None
 
 
 def run(chosen: Options) -> int:
