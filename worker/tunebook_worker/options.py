@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tunebook_worker import gpus
+from tunebook_worker import devices
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 WORD = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,62}[A-Za-z0-9])?")
@@ -57,7 +57,7 @@ def read(
     labels: Sequence[str] = (),
 ) -> Options:
     """Raises WrongOption."""
-    devices = _gpus(environment)
+    gpus = _gpus(environment)
     folder = Path(environment.get("TUNEBOOK_DATA") or ".tunebook").absolute()
     host = re.sub(r"[^A-Za-z0-9_.-]", "-", socket.gethostname()).lstrip("-_.") or "worker"
     chosen = name or environment.get("TUNEBOOK_WORKER_NAME") or host[:100]
@@ -73,12 +73,12 @@ def read(
         ),
         folder=folder,
         name=chosen,
-        gpus=tuple(gpu.name for gpu in devices),
+        gpus=tuple(gpu.name for gpu in gpus),
         gpu_locks=Path(environment.get("TUNEBOOK_GPU_LOCKS") or folder / "gpus" / host).absolute(),
         cpus=cores,
         cores=usable[:cores] if cores <= len(usable) else (),
-        labels=_labels(environment, labels, gpu=gpus.label(devices)),
-        slots=_slots(environment, slots, default=len(devices) or 1),
+        labels=_labels(environment, labels, gpu=devices.label(gpus)),
+        slots=_slots(environment, slots, default=len(gpus) or 1),
         beat_seconds=_seconds(environment, "TUNEBOOK_BEAT_SECONDS", 15.0),
         grace_seconds=_seconds(environment, "TUNEBOOK_GRACE_SECONDS", 20.0),
     )
@@ -120,10 +120,10 @@ def _seconds(environment: Mapping[str, str], variable: str, default: float) -> f
     return value
 
 
-def _gpus(environment: Mapping[str, str]) -> tuple[gpus.Gpu, ...]:
+def _gpus(environment: Mapping[str, str]) -> tuple[devices.Gpu, ...]:
     try:
-        found = gpus.find(environment)
-    except gpus.NoSuchGpu as error:
+        found = devices.find(environment)
+    except devices.NoSuchGpu as error:
         raise WrongOption(str(error)) from None
     if len(found) > GPUS_MOST:
         raise WrongOption(

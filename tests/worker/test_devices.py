@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tunebook_worker import gpus
-from tunebook_worker.gpus import Gpu, NoSuchGpu, label, within
+from tunebook_worker import devices
+from tunebook_worker.devices import Gpu, NoSuchGpu, label, within
 
 FOUR = [Gpu(f"GPU-{letter}0{letter}1", "NVIDIA H200", 140 << 30, i) for i, letter in enumerate("abcd")]
 
@@ -25,7 +25,7 @@ FOUR = [Gpu(f"GPU-{letter}0{letter}1", "NVIDIA H200", 140 << 30, i) for i, lette
     ],
 )
 def test_only_visible_devices_are_used(visible: str, found: list[int]) -> None:
-    assert within(FOUR, gpus.words(visible)) == tuple(FOUR[place] for place in found)
+    assert within(FOUR, devices.words(visible)) == tuple(FOUR[place] for place in found)
 
 
 def test_mig_devices_pass_through() -> None:
@@ -49,7 +49,7 @@ def test_the_model_is_a_word_when_all_are_alike() -> None:
     assert label([Gpu("0")]) == label([]) == ""
 
 
-def library(*devices: dict[str, Any], fails: str = "") -> SimpleNamespace:
+def library(*cards: dict[str, Any], fails: str = "") -> SimpleNamespace:
     """What `pynvml` answers on a host with these devices."""
 
     class NVMLError(Exception):
@@ -74,8 +74,8 @@ def library(*devices: dict[str, Any], fails: str = "") -> SimpleNamespace:
         NVML_DEVICE_MIG_ENABLE=1,
         nvmlInit=start,
         nvmlShutdown=lambda: None,
-        nvmlDeviceGetCount=lambda: len(devices),
-        nvmlDeviceGetHandleByIndex=lambda index: devices[index],
+        nvmlDeviceGetCount=lambda: len(cards),
+        nvmlDeviceGetHandleByIndex=lambda index: cards[index],
         nvmlDeviceGetMemoryInfo=lambda handle: SimpleNamespace(total=141 << 30),
         nvmlDeviceGetUUID=lambda handle: handle["uuid"],
         nvmlDeviceGetName=lambda handle: "NVIDIA H200",
@@ -88,10 +88,10 @@ def library(*devices: dict[str, Any], fails: str = "") -> SimpleNamespace:
 def test_the_driver_names_whole_devices_and_parts_of_divided_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     divided = {"uuid": "GPU-b", "parts": [{"uuid": "MIG-1"}, None, {"uuid": "MIG-2"}]}
     monkeypatch.setitem(sys.modules, "pynvml", library({"uuid": "GPU-a"}, divided))
-    found = gpus.find({})
+    found = devices.find({})
     assert [(gpu.name, gpu.index) for gpu in found] == [("GPU-a", 0), ("MIG-1", None), ("MIG-2", None)]
     assert found[0] == Gpu("GPU-a", "NVIDIA H200", 141 << 30, 0)
-    assert [gpu.name for gpu in gpus.find({"CUDA_VISIBLE_DEVICES": "0,MIG-2"})] == ["GPU-a", "MIG-2"]
+    assert [gpu.name for gpu in devices.find({"CUDA_VISIBLE_DEVICES": "0,MIG-2"})] == ["GPU-a", "MIG-2"]
 
 
 def test_a_driver_that_does_not_answer_is_said_once(
@@ -99,7 +99,7 @@ def test_a_driver_that_does_not_answer_is_said_once(
 ) -> None:
     monkeypatch.setitem(sys.modules, "pynvml", library(fails="Driver/library version mismatch"))
     caplog.set_level("INFO")
-    assert [gpu.name for gpu in gpus.find({"CUDA_VISIBLE_DEVICES": "1"})] == ["1"]
+    assert [gpu.name for gpu in devices.find({"CUDA_VISIBLE_DEVICES": "1"})] == ["1"]
     assert [record.__dict__["fields"]["detail"] for record in caplog.records] == [
         "Driver/library version mismatch"
     ]
@@ -108,5 +108,5 @@ def test_a_driver_that_does_not_answer_is_said_once(
 def test_nobody_is_asked_when_the_environment_says_it_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pynvml", None)  # importing it would fail
     named = {"TUNEBOOK_GPUS": "left, right", "CUDA_VISIBLE_DEVICES": "0"}
-    assert gpus.find(named) == (Gpu("left"), Gpu("right"))
-    assert gpus.find({"CUDA_VISIBLE_DEVICES": ""}) == gpus.find({"TUNEBOOK_GPUS": ""}) == ()
+    assert devices.find(named) == (Gpu("left"), Gpu("right"))
+    assert devices.find({"CUDA_VISIBLE_DEVICES": ""}) == devices.find({"TUNEBOOK_GPUS": ""}) == ()
