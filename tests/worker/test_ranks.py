@@ -175,24 +175,24 @@ def test_the_status_is_that_of_the_rank(ends: str, status: int) -> None:
 
 
 def test_ranks_that_outlive_the_first_one_are_waited_for(tmp_path: Path) -> None:
+    first, done = tmp_path / "first", tmp_path / "done"
     program = f"""
         import os, pathlib, sys, time
-        done = pathlib.Path({str(tmp_path / "done")!r})
+        first = pathlib.Path({str(first)!r})
         if os.environ["RANK"] == "0":
+            first.write_text(str(os.getpid()))
             sys.exit(0)
-        while os.path.exists(f"/proc/{{done.with_name('first').read_text()}}"):
+        while not (first.exists() and first.read_text()):
             time.sleep(0.01)
-        done.touch()
+        while os.path.exists("/proc/" + first.read_text()):
+            time.sleep(0.01)
+        pathlib.Path({str(done)!r}).touch()
     """
-    program = textwrap.dedent(program).replace(
-        "    sys.exit(0)", "    done.with_name('first').write_text(str(os.getpid()))\n    sys.exit(0)"
-    )
-    program = program.replace("while os", "while not done.with_name('first').exists(): pass\nwhile os")
     job = run_ranks(program)
     with ended_after(job):
         job.communicate(timeout=60)
         assert job.returncode == 0
-        assert (tmp_path / "done").exists()
+        assert done.exists()
 
 
 def test_but_not_for_ever() -> None:
