@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import FrameType
-from typing import Any, Never, SupportsFloat, SupportsIndex
+from typing import Any, Never
 
 from tunebook.errors import NotLaunched
 from tunebook.spool import SpoolHeld, SpoolWriter
@@ -39,6 +39,7 @@ class LaunchedTrial(Trial):
         super().__init__(job, spool)
         self.rank = rank()
         """This process's place among those of the trial, from 0."""
+        self._is_silent = self.rank > 0
         self.processes = processes()
         self.data_seed = rank_seed(self.seed, self.rank)
         """Unlike `seed`, which is for initialisation and equal in all ranks, another one in each: for the
@@ -59,14 +60,6 @@ class LaunchedTrial(Trial):
             if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
                 signal.signal(signal.SIGTERM, self._stop)
         return self._stopping.is_set()
-
-    def report(self, step: SupportsIndex, values: Mapping[str, SupportsFloat]) -> None:
-        if self.rank == 0:
-            super().report(step, values)
-
-    def checkpoint(self, step: SupportsIndex, path: str | Path) -> None:
-        if self.rank == 0:
-            super().checkpoint(step, path)
 
     def infeasible(self, reason: str) -> Never:
         """Ends the process, and its other ranks, and marks the trial infeasible: a result, not an error.

@@ -19,6 +19,9 @@ class Trial:
     Nothing here waits for the network or raises because of it.
     """
 
+    _is_silent = False
+    """In a process of a trial that another one reports for: values are not even looked at."""
+
     def __init__(self, claim: Mapping[str, Any], spool: SpoolWriter | None) -> None:
         self.id: int = claim["trial_id"]
         self.number: int = claim["number"]
@@ -50,6 +53,8 @@ class Trial:
         Reporting a step again replaces its value. Returns in microseconds. Raises TypeError or ValueError for
         a wrong argument, and nothing else.
         """
+        if self._is_silent:
+            return
         number, numbers = checked_step(step), checked_values(values)
         if self._spool is None or not numbers:
             return
@@ -63,6 +68,8 @@ class Trial:
 
         Raises FileNotFoundError when it is not there: write it first, under another name, then rename it.
         """
+        if self._is_silent:
+            return
         number, place = checked_step(step), Path(path).absolute()
         if not place.exists():
             raise FileNotFoundError(f"checkpoint {place} does not exist")
