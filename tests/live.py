@@ -172,6 +172,8 @@ class Live:
         attempts: int = 3,
         environment: Sequence[str] = (),
         checkpoints: Mapping[str, object] | None = None,
+        resources: Mapping[str, object] | None = None,
+        processes: int = 1,
         space: Sequence[Mapping[str, object]] = (
             {"name": "rate", "type": "float", "low": 0.1, "high": 1.0, "role": "nuisance"},
         ),
@@ -185,6 +187,8 @@ class Live:
             "argv": list(argv),
             "folder": str(folder or self.data),
             "environment": list(environment),
+            "resources": dict(resources or {}),
+            "processes": processes,
         }
         self.api.post(f"/projects/{project}/job-templates", template)
         document = {

@@ -1,11 +1,12 @@
 """Inside a training job that a Tunebook worker started: `trial = tunebook.current_trial()`."""
 
 import atexit
+import hashlib
 import json
 import os
 import signal
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Any, Never
@@ -18,6 +19,8 @@ JOB_VARIABLE = "TUNEBOOK_JOB"
 """Names the file in which the supervisor describes the trial."""
 RANK_VARIABLES = ("RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK")
 """torchrun, Slurm and Open MPI; the first that is set counts."""
+COUNT_VARIABLES = ("WORLD_SIZE", "SLURM_NTASKS", "OMPI_COMM_WORLD_SIZE")
+"""In the same order: how many ranks there are."""
 INFEASIBLE_EXIT_CODE = 87
 """A job that ends with this status says: these values cannot work (diverged, out of memory)."""
 
@@ -26,10 +29,21 @@ _current: "LaunchedTrial | None" = None
 
 
 class LaunchedTrial(Trial):
-    """The trial of this process; the supervisor beside it sends what it spools."""
+    """The trial of this process; the supervisor beside it sends what it spools.
+
+    In a job of several processes each has it, and rank 0 alone speaks: what others report or register is
+    neither looked at nor kept, so that the same lines can run in all of them.
+    """
 
     def __init__(self, job: Mapping[str, Any], spool: SpoolWriter | None) -> None:
         super().__init__(job, spool)
+        self.rank = rank()
+        """This process's place among those of the trial, from 0."""
+        self._is_silent = self.rank > 0
+        self.processes = processes()
+        self.data_seed = rank_seed(self.seed, self.rank)
+        """Unlike `seed`, which is for initialisation and equal in all ranks, another one in each: for the
+        order and augmentation of a rank's own data. Attempts at one trial do not differ in it."""
         self.checkpoint_folder = Path(job["checkpoint_folder"])
         """Exists; belongs to this attempt alone."""
         self._stopping = threading.Event()
@@ -48,7 +62,10 @@ class LaunchedTrial(Trial):
         return self._stopping.is_set()
 
     def infeasible(self, reason: str) -> Never:
-        """Ends the process and marks the trial infeasible: a result, not an error."""
+        """Ends the process, and its other ranks, and marks the trial infeasible: a result, not an error.
+
+        Another rank than 0 cannot say why, but ends the trial all the same.
+        """
         self._append({"type": "infeasible", "reason": checked_reason(reason)}, last=True)
         if self._spool is not None:
             self._spool.close()
@@ -101,8 +118,19 @@ def _open_spool(folder: Path) -> SpoolWriter | None:
 
 def rank() -> int:
     """This process's place in a job of several processes; 0 where it is alone."""
-    for variable in RANK_VARIABLES:
-        value = os.environ.get(variable, "")
-        if value.isdigit():
-            return int(value)
-    return 0
+    return _first_number(RANK_VARIABLES, 0)
+
+
+def processes() -> int:
+    """How many processes train the trial together."""
+    return max(1, _first_number(COUNT_VARIABLES, 1))
+
+
+def rank_seed(seed: int, rank: int) -> int:
+    """31 bits of the SHA-256 of "seed/rank": its first four bytes, little-endian, without the highest bit."""
+    digest = hashlib.sha256(f"{seed}/{rank}".encode()).digest()
+    return int.from_bytes(digest[:4], "little") & 0x7FFF_FFFF
+
+
+def _first_number(variables: Iterable[str], default: int) -> int:
+    return next((int(v) for name in variables if (v := os.environ.get(name, "")).isdigit()), default)

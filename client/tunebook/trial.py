@@ -20,6 +20,9 @@ class Trial:
     Nothing here waits for the network or raises because of it.
     """
 
+    _is_silent = False
+    """In a process of a trial that another one reports for: values are not even looked at."""
+
     def __init__(self, claim: Mapping[str, Any], spool: SpoolWriter | None) -> None:
         self.id: int = claim["trial_id"]
         self.number: int = claim["number"]
@@ -30,7 +33,8 @@ class Trial:
         self.parameters: Mapping[str, Any] = dict(claim["parameters"])
         """Active hyperparameters and fixed values by name: numbers, strings and booleans."""
         self.seed: int = claim["seed"]
-        """Seeds initialisation and data order: trials differ in it, attempts at one trial do not."""
+        """Seeds initialisation and data order: trials differ in it, attempts at one trial do not, nor the
+        processes of one job."""
         resume = claim.get("resume") or {}
         self.resume_step: int | None = resume.get("step")
         self.resume_from: Path | None = _local_path(resume["uri"]) if resume else None
@@ -50,6 +54,8 @@ class Trial:
         Reporting a step again replaces its value. Returns in microseconds. Raises TypeError or ValueError for
         a wrong argument, and nothing else.
         """
+        if self._is_silent:
+            return
         number, numbers = checked_step(step), checked_values(values)
         if self._spool is None or not numbers:
             return
@@ -65,6 +71,8 @@ class Trial:
         Returns at once; the worker copies what is there to where checkpoints are kept, so leave it as it is.
         Raises FileNotFoundError when it is not there: write it first, under another name, then rename it.
         """
+        if self._is_silent:
+            return
         number, place = checked_step(step), Path(path).absolute()
         if not place.exists():
             raise FileNotFoundError(f"checkpoint {place} does not exist")

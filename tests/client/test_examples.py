@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from sklearn.datasets import load_digits
 from tunebook.spool import Record, SpoolReader
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+PARALLEL = EXAMPLES / "parallel_digits.py"
 MLP, CNN = EXAMPLES / "digits_mlp.py", EXAMPLES / "torch_cnn.py"
 SHORT = {"steps": 120, "evaluate_every": 20, "checkpoint_every": 40}
 METRICS = {"train/loss", "train/error", "valid/loss", "valid/error", "grad/norm", "time/step_seconds"}
@@ -53,7 +54,11 @@ def launch(tmp_path: Path) -> Launch:
     """As a supervisor starts it, in a spool and a checkpoint folder of that attempt."""
 
     def launch(
-        epoch: int, resume: Mapping[str, object] | None = None, **knobs: object
+        epoch: int,
+        resume: Mapping[str, object] | None = None,
+        *,
+        starter: Sequence[str] = (sys.executable, str(MLP)),
+        **knobs: object,
     ) -> "subprocess.Popen[bytes]":
         folder = tmp_path / str(epoch)
         (folder / "checkpoints").mkdir(parents=True)
@@ -71,7 +76,7 @@ def launch(tmp_path: Path) -> Launch:
         }
         (folder / "job.json").write_text(json.dumps(job))
         return subprocess.Popen(
-            [sys.executable, MLP, *words({**SHORT, **knobs})],
+            [*starter, *words({**SHORT, **knobs})],
             env={**os.environ, "TUNEBOOK_JOB": str(folder / "job.json")},
             stderr=subprocess.DEVNULL,
         )
@@ -167,6 +172,55 @@ def test_saves_and_leaves_when_it_is_asked_to_stop(launch: Launch, tmp_path: Pat
     assert job.wait(60) == 0
     last = [r for r in spooled(tmp_path / "1") if r["type"] == "checkpoint"][-1]
     assert Path(last["path"]).exists()
+
+
+# Several processes ----------------------------------------------------------------------------------------
+
+
+def together(processes: int) -> list[str]:
+    """As a supervisor starts the ranks of one trial."""
+    return [
+        sys.executable,
+        "-m",
+        "tunebook_worker.ranks",
+        str(processes),
+        "10",
+        sys.executable,
+        str(PARALLEL),
+    ]
+
+
+def test_one_process_trains_alone_and_diverges_infeasibly() -> None:
+    lines = [json.loads(line) for line in alone(PARALLEL, {"checkpoint_every": 40}).stdout.splitlines()]
+    assert [line["step"] for line in lines] == list(range(0, 121, 20))
+    assert lines[-1]["valid/error"] < 0.1 < lines[0]["valid/error"]
+    assert "the loss is not finite" in alone(PARALLEL, {"learning_rate": 1e4}, status=87).stderr
+
+
+def test_three_processes_train_one_model_and_resume_to_the_very_same_numbers(
+    launch: Launch, tmp_path: Path
+) -> None:
+    whole = launch(1, starter=together(3))
+    assert whole.wait(120) == 0
+    records = spooled(tmp_path / "1")
+    checkpoints = [r for r in records if r["type"] == "checkpoint"]
+    assert [c["step"] for c in checkpoints] == [40, 80, 120]
+    expected = {r["step"]: r["values"] for r in records if r["type"] == "report"}
+    assert expected[120]["valid/error"] < 0.1
+    again = launch(2, {"step": 80, "uri": checkpoints[1]["path"]}, starter=together(3))
+    assert again.wait(120) == 0
+    resumed = {r["step"]: r["values"] for r in spooled(tmp_path / "2") if r["type"] == "report"}
+    assert resumed == {step: values for step, values in expected.items() if step >= 80}
+
+
+def test_processes_that_train_together_stop_together(launch: Launch, tmp_path: Path) -> None:
+    job = launch(1, steps=10**7, starter=together(2))
+    reader = SpoolReader(tmp_path / "1/spool")
+    while not reader.read():
+        assert job.poll() is None
+    job.send_signal(signal.SIGTERM)
+    assert job.wait(60) == 0
+    assert [r for r in spooled(tmp_path / "1") if r["type"] == "checkpoint"][-1]["step"] > 0
 
 
 def test_the_data_are_the_digits_that_everybody_has() -> None:

@@ -1,5 +1,6 @@
 """Inside a launched job: real processes, the spool they leave behind, and their exit codes."""
 
+import hashlib
 import json
 import os
 import signal
@@ -124,6 +125,22 @@ def test_only_rank_zero_reports(start: Start, tmp_path: Path, environment: dict[
     for job in ranks:
         finish(job, status=87)
     assert [record["type"] for record in spooled(tmp_path)] == ["report", "checkpoint", "infeasible"]
+
+
+def test_other_ranks_do_not_even_look_at_what_they_report(start: Start, tmp_path: Path) -> None:
+    code = """
+        import tunebook
+        class Expensive:
+            def __float__(self):
+                raise SystemExit("was computed")
+        trial = tunebook.current_trial()
+        trial.report(1, {"loss": Expensive()})
+        trial.checkpoint(1, "/never/written/by/this/rank")
+        print(trial.rank, trial.processes, trial.seed, trial.data_seed)
+    """
+    expected = int.from_bytes(hashlib.sha256(b"11/1").digest()[:4], "little") & 0x7FFF_FFFF
+    assert finish(start(code, RANK="1", WORLD_SIZE="4")) == f"1 4 11 {expected}\n"
+    assert not (tmp_path / "spool").exists()
 
 
 def test_a_second_reporting_process_stays_silent(start: Start, tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """What `tunebook worker` is told, and what it says when that is wrong."""
 
+import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -49,8 +51,29 @@ def test_checkpoints_are_kept_where_it_says(given: dict[str, str], tmp_path: Pat
 
 
 def test_there_is_a_slot_for_each_gpu_that_this_worker_may_use(given: dict[str, str]) -> None:
-    options = read({**given, "CUDA_VISIBLE_DEVICES": "2,GPU-8f3a"})
+    options = read({**given, "TUNEBOOK_GPUS": "2,GPU-8f3a"})
     assert (options.slots, options.gpus) == (2, ("2", "GPU-8f3a"))
+
+
+def test_locks_of_gpus_lie_in_a_folder_of_the_host(given: dict[str, str], tmp_path: Path) -> None:
+    folder = read(given).gpu_locks
+    assert (folder.parent, folder.name) == (tmp_path / "gpus", socket.gethostname())
+    assert read({**given, "TUNEBOOK_GPU_LOCKS": "/run/locks"}).gpu_locks == Path("/run/locks")
+
+
+def test_cores_are_those_that_this_process_may_use(given: dict[str, str]) -> None:
+    usable = sorted(os.sched_getaffinity(0))
+    options = read(given)
+    assert (options.cpus, list(options.cores)) == (len(usable), usable)
+    assert read({**given, "TUNEBOOK_CPUS": "1"}).cores == (usable[0],)
+    more = read(given, cpus=len(usable) + 1)
+    assert (more.cpus, more.cores) == (len(usable) + 1, ())
+
+
+def test_labels_of_flags_win_over_those_of_the_variable(given: dict[str, str]) -> None:
+    options = read({**given, "TUNEBOOK_LABELS": "zone=a, gpu=h100"}, labels=["gpu=h200"])
+    assert options.labels == {"zone": "a", "gpu": "h200"}
+    assert read(given).labels == {}
 
 
 @pytest.mark.parametrize(
@@ -70,6 +93,15 @@ def test_there_is_a_slot_for_each_gpu_that_this_worker_may_use(given: dict[str, 
         ({"TUNEBOOK_GRACE_SECONDS": "-1"}, "TUNEBOOK_GRACE_SECONDS"),
         ({"TUNEBOOK_UPLOAD_SECONDS": "0"}, "TUNEBOOK_UPLOAD_SECONDS"),
         ({"TUNEBOOK_CHECKPOINTS": "nothing://x"}, "TUNEBOOK_CHECKPOINTS"),
+        ({"TUNEBOOK_GPUS": "0,1,0"}, "TUNEBOOK_GPUS names 0 twice"),
+        ({"TUNEBOOK_GPUS": "../../etc"}, "TUNEBOOK_GPUS: '../../etc' is no device's name"),
+        ({"TUNEBOOK_GPUS": ",".join(map(str, range(65)))}, "65 GPUs"),
+        ({"TUNEBOOK_CPUS": "0"}, "--cpus 0"),
+        ({"TUNEBOOK_CPUS": "half"}, "--cpus half"),
+        ({"TUNEBOOK_LABELS": "gpu"}, "TUNEBOOK_LABELS 'gpu': key=value"),
+        ({"TUNEBOOK_LABELS": "gpu=a b"}, "TUNEBOOK_LABELS 'gpu=a b'"),
+        ({"TUNEBOOK_LABELS": "zone=a,=b"}, "TUNEBOOK_LABELS '=b'"),
+        ({"TUNEBOOK_LABELS": ",".join(f"k{n}=v" for n in range(17))}, "17 labels"),
     ],
 )
 def test_a_wrong_option_is_named(given: dict[str, str], changed: dict[str, str], named: str) -> None:

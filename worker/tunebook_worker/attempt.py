@@ -64,6 +64,7 @@ class Attempt:
             bufsize=0,
             env={name: value for name, value in os.environ.items() if _passed_on(name)},
             start_new_session=True,
+            pass_fds=order.locks,
         )
         with supervisor:
             with self._lock:

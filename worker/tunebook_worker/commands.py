@@ -45,19 +45,29 @@ def worker(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--check", action="store_true", help="end with 0 if it runs and its server answers it"
     )
+    parser.add_argument("--cpus", type=int, help="cores for trials; default: those it may use itself")
+    parser.add_argument(
+        "--label", action="append", default=[], help="key=value, may be repeated; job templates ask for them"
+    )
     arguments = parser.parse_args(list(argv))
+    log.configure()
     try:
         chosen = options.read(
-            os.environ, slots=arguments.slots, name=arguments.name, launcher=arguments.launcher
+            os.environ,
+            slots=arguments.slots,
+            name=arguments.name,
+            cpus=arguments.cpus,
+            labels=arguments.label,
+            launcher=arguments.launcher,
         )
         if arguments.check:
             return check(chosen)
         os.umask(0o077)
         lock = hold(chosen.own_folder)
+        _prepare(chosen.gpu_locks)
     except WrongOption as error:
         sys.stderr.write(f"tunebook worker: {error}\n")
         return 2
-    log.configure()
     keep_private()
     try:
         return run(chosen)
@@ -108,6 +118,13 @@ def is_held(folder: Path) -> bool:
         return False
     locks = (line.split() for line in Path("/proc/locks").read_text().splitlines())
     return any(words[1] == "FLOCK" and words[5].rpartition(":")[2] == str(inode) for words in locks)
+
+
+def _prepare(gpu_locks: Path) -> None:
+    try:
+        gpu_locks.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise WrongOption(f"TUNEBOOK_GPU_LOCKS {gpu_locks}: {error.strerror}; name a folder.") from None
 
 
 def run(chosen: Options) -> int:

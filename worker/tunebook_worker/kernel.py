@@ -7,7 +7,7 @@ import ctypes
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 # linux/prctl.h
 _PR_SET_PDEATHSIG = 1
@@ -33,10 +33,13 @@ def adopt_orphans() -> None:
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
-def bound_to(parent: int) -> Callable[[], None]:
-    """For the moment between fork and exec: SIGKILL when the parent's thread dies, and no new privileges."""
+def bound_to(parent: int, cores: Collection[int] = ()) -> Callable[[], None]:
+    """For the moment between fork and exec: SIGKILL when the parent's thread dies, no new privileges, and no
+    other cores than these, where some are given."""
 
     def bind() -> None:
+        if cores:
+            os.sched_setaffinity(0, cores)
         _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         _prctl(_PR_SET_NO_NEW_PRIVS, 1)
         if os.getppid() != parent:  # it died before the kernel was told

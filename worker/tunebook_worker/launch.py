@@ -41,36 +41,66 @@ def text(value: object) -> str:
 
 
 def surroundings(
-    allowed: Sequence[str], own: Mapping[str, str], *, job_file: Path, gpus: Sequence[str] | None = None
+    allowed: Sequence[str],
+    own: Mapping[str, str],
+    *,
+    job_file: Path,
+    gpus: Sequence[str] | None = None,
+    threads: int = 0,
 ) -> dict[str, str]:
-    """The job's whole environment. Variables of Tunebook itself hold credentials and are never passed on."""
+    """The job's whole environment. Variables of Tunebook itself hold credentials and are never passed on.
+
+    `threads`: how many each process should compute with, unless the template passes its own number; 0 for
+    as many as it likes.
+    """
     chosen = {
         name: own[name] for name in (*ALWAYS, *allowed) if name in own and not name.startswith("TUNEBOOK_")
     }
     if gpus is not None:
         chosen["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
+    if threads:
+        chosen.setdefault("OMP_NUM_THREADS", str(threads))
     return {**chosen, "TUNEBOOK_JOB": str(job_file)}
 
 
-def start(argv: Sequence[bytes], *, folder: str, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+def start(
+    argv: Sequence[bytes],
+    *,
+    folder: str,
+    environment: Mapping[str, str],
+    processes: int = 1,
+    grace_seconds: float = 0.0,
+    cores: Sequence[int] = (),
+    locks: Sequence[int] = (),
+) -> subprocess.Popen[bytes]:
     """In a session of its own, bound to the life of the calling thread. Raises LaunchFailed.
+
+    `processes`: several are started by one that ends as they do (`ranks`). `cores`: all that it may run on.
+    `locks`: descriptors that it inherits.
 
     Call it before the process has threads: the code between fork and exec could wait for a lock of theirs.
     """
     _check(argv[0].decode(), Path(folder), environment)
     try:
         return subprocess.Popen(
-            list(argv),
+            list(argv) if processes == 1 else ranks_argv(argv, processes, grace_seconds),
             cwd=folder,
             env=dict(environment),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
-            preexec_fn=bound_to(os.getpid()),  # noqa: PLW1509 — no threads yet, see above
+            preexec_fn=bound_to(os.getpid(), cores),  # noqa: PLW1509 — no threads yet, see above
+            pass_fds=locks,
         )
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         raise LaunchFailed(f"The command {_shown(argv[0])} could not be started: {error}") from error
+
+
+def ranks_argv(argv: Sequence[bytes], processes: int, grace_seconds: float) -> list[bytes]:
+    """The command that starts several of this one."""
+    starter = (sys.executable, "-P", "-m", "tunebook_worker.ranks", str(processes), repr(grace_seconds))
+    return [*(word.encode() for word in starter), *argv]
 
 
 def _check(program: str, folder: Path, environment: Mapping[str, str]) -> None:

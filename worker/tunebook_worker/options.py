@@ -3,15 +3,18 @@
 import os
 import re
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tunebook import passwords
-from tunebook_worker import engine_options, stores, system_metrics
+from tunebook_worker import devices, engine_options, stores, system_metrics
 from tunebook_worker.engine_options import EngineOptions, WrongEngineOption
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+WORD = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,62}[A-Za-z0-9])?")
+"""A key or a value of a label, as the server takes them."""
+LABELS_MOST, CPUS_MOST, GPUS_MOST = 16, 4096, 64
 
 
 class WrongOption(Exception):
@@ -27,7 +30,11 @@ class Options:
     """DATA, absolute: checkpoints, and this worker's own folder."""
     name: str
     gpus: tuple[str, ...]
+    gpu_locks: Path
+    """A folder of this host and user: workers that share it never share a GPU."""
     cpus: int
+    cores: tuple[int, ...]
+    """The cores that jobs are bound to; empty when `cpus` is more than this process may use."""
     labels: Mapping[str, str]
     slots: int
     beat_seconds: float
@@ -72,6 +79,8 @@ def read(
     *,
     slots: int | None = None,
     name: str | None = None,
+    cpus: int | None = None,
+    labels: Sequence[str] = (),
     launcher: str | None = None,
 ) -> Options:
     """Raises WrongOption."""
@@ -80,6 +89,7 @@ def read(
     except WrongEngineOption as error:
         raise WrongOption(str(error)) from None
     gpus = _gpus(environment) if engine is None else ()
+    folder = Path(environment.get("TUNEBOOK_DATA") or ".tunebook").absolute()
     try:
         system_metrics.period(environment)
     except ValueError as error:
@@ -88,15 +98,22 @@ def read(
     chosen = name or environment.get("TUNEBOOK_WORKER_NAME") or host[:100]
     if not NAME.fullmatch(chosen):
         raise WrongOption(f"--name {chosen!r}: letters, digits, dot, dash and underscore, at most 100.")
+    usable = _usable_cores()
+    cores = _cpus(environment, cpus, default=len(usable))
     return Options(
         url=_needed(environment, "TUNEBOOK_URL", "the server's address, such as http://127.0.0.1:8787"),
         token=_token(environment),
         broker_url=_broker_url(environment),
-        folder=Path(environment.get("TUNEBOOK_DATA") or ".tunebook").absolute(),
+        folder=folder,
         name=chosen,
-        gpus=gpus,
-        cpus=os.cpu_count() or 1,
-        labels={} if engine is None else engine.labels,
+        gpus=tuple(gpu.name for gpu in gpus),
+        gpu_locks=Path(environment.get("TUNEBOOK_GPU_LOCKS") or folder / "gpus" / host).absolute(),
+        cpus=cores,
+        cores=usable[:cores] if cores <= len(usable) else (),
+        labels={
+            **_labels(environment, labels, gpu=devices.label(gpus)),
+            **({} if engine is None else engine.labels),
+        },
         slots=_slots(environment, slots, default=len(gpus) or 1),
         beat_seconds=_seconds(environment, "TUNEBOOK_BEAT_SECONDS", 15.0),
         grace_seconds=_seconds(environment, "TUNEBOOK_GRACE_SECONDS", 20.0),
@@ -165,10 +182,46 @@ def _seconds(environment: Mapping[str, str], variable: str, default: float) -> f
     return value
 
 
-def _gpus(environment: Mapping[str, str]) -> tuple[str, ...]:
-    """What a slot's job gets as CUDA_VISIBLE_DEVICES: our own share, or else each NVIDIA device here."""
-    share = environment.get("CUDA_VISIBLE_DEVICES")
-    if share is not None:
-        return tuple(gpu.strip() for gpu in share.split(",") if gpu.strip())
-    devices = (path.name.removeprefix("nvidia") for path in Path("/dev").glob("nvidia[0-9]*"))
-    return tuple(sorted((number for number in devices if number.isdecimal()), key=int))
+def _gpus(environment: Mapping[str, str]) -> tuple[devices.Gpu, ...]:
+    try:
+        found = devices.find(environment)
+    except devices.NoSuchGpu as error:
+        raise WrongOption(str(error)) from None
+    if len(found) > GPUS_MOST:
+        raise WrongOption(
+            f"{len(found)} GPUs: one worker has {GPUS_MOST} at most; name some in TUNEBOOK_GPUS."
+        )
+    return found
+
+
+def _usable_cores() -> tuple[int, ...]:
+    """Those that this process may run on; none are named where the system does not tell."""
+    if hasattr(os, "sched_getaffinity"):
+        return tuple(sorted(os.sched_getaffinity(0)))
+    return ()
+
+
+def _cpus(environment: Mapping[str, str], flag: int | None, *, default: int) -> int:
+    text = str(flag) if flag is not None else environment.get("TUNEBOOK_CPUS", "")
+    text = text or str(default or os.cpu_count() or 1)
+    if not text.isdecimal() or not 1 <= int(text) <= CPUS_MOST:
+        raise WrongOption(f"--cpus {text}: a whole number from 1 to {CPUS_MOST}.")
+    return int(text)
+
+
+def _labels(environment: Mapping[str, str], flags: Sequence[str], *, gpu: str) -> dict[str, str]:
+    """Those of the variable, then those of the flags, which win; `gpu` where neither says it."""
+    labels = {"gpu": gpu} if gpu else {}
+    variable = [word for word in environment.get("TUNEBOOK_LABELS", "").split(",") if word.strip()]
+    for source, pairs in (("TUNEBOOK_LABELS", variable), ("--label", flags)):
+        for pair in pairs:
+            key, equals, value = (part.strip() for part in pair.partition("="))
+            if not (equals and WORD.fullmatch(key) and WORD.fullmatch(value)):
+                raise WrongOption(
+                    f"{source} {pair.strip()!r}: key=value, such as gpu=h200, each of at most 64 letters, "
+                    "digits, dots, dashes and underscores."
+                )
+            labels[key] = value
+    if len(labels) > LABELS_MOST:
+        raise WrongOption(f"--label: {len(labels)} labels are too many; give at most {LABELS_MOST}.")
+    return labels

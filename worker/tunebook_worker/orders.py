@@ -10,7 +10,7 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,10 @@ class Order:
     """Where checkpoints are uploaded to; empty: they stay in their folder."""
     upload_seconds: float = 600.0
     """How long the outcome waits for them."""
+    locks: list[int] = field(default_factory=list)
+    """Descriptors that hold the locks of these devices: the supervisor and the job inherit them."""
+    cores: list[int] = field(default_factory=list)
+    """Those that the job is bound to; empty for all."""
     salvage: str = ""
     """Not empty: an earlier supervisor of this attempt died, so. Deliver what it left; start nothing."""
     preempted: bool = False
@@ -61,6 +65,16 @@ class Order:
     @property
     def epoch(self) -> int:
         return int(self.claim["epoch"])
+
+    @property
+    def processes(self) -> int:
+        """How many of its command the template starts."""
+        return int((self.claim["template"] or {}).get("processes", 1))
+
+    @property
+    def threads(self) -> int:
+        """Cores for each of them; 0 where none were asked for."""
+        return max(1, self.cpus // self.processes) if self.cpus else 0
 
     @property
     def name(self) -> str:

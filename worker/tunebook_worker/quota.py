@@ -17,6 +17,17 @@ class Quota:
     def free_slots(self) -> int:
         return self._slots
 
+    @property
+    def is_wider(self) -> bool:
+        """The cluster says nothing of that."""
+        return False
+
+    def look(self) -> None:
+        """Nothing here is locked."""
+
+    def let_go(self) -> None:
+        """Nothing here is locked."""
+
     def take(self, resources: Mapping[str, Any]) -> Share:
         self._slots -= 1
         return Share()

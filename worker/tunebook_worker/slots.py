@@ -11,13 +11,17 @@ from typing import Any
 from tunebook.api import Api
 from tunebook.errors import ApiError, NotFound, Unreachable
 from tunebook_worker.clock import boot_seconds
+from tunebook_worker.device_locks import DeviceLocks
 from tunebook_worker.launchers import choice
 from tunebook_worker.launchers.launcher import JobState, Launcher
-from tunebook_worker.log import note, warn
+from tunebook_worker.log import crash, note, warn
 from tunebook_worker.options import Options
 from tunebook_worker.orders import Order, Word
 from tunebook_worker.quota import Quota
 from tunebook_worker.room import Room, Share
+
+LOOK_SECONDS = 1.0
+"""Between two looks at GPUs that are locked elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +95,24 @@ class Slots(threading.Thread):
 
     def run(self) -> None:
         while True:
-            self._free_ended()
-            self._fill()
+            try:
+                self._free_ended()
+                self._fill()
+            except Exception:  # whatever it was: trials that run must be watched, and others taken
+                crash("a look at the slots failed; the next one comes with the next beat")
             with self._lock:
                 if self._word is not None and not self._taken:
                     self.empty.set()
                     return
-            self._nudge.wait(min(self._launcher.poll_seconds, self._options.beat_seconds))
+            self._wait(min(self._launcher.poll_seconds, self._options.beat_seconds))
             self._nudge.clear()
+
+    def _wait(self, seconds: float) -> None:
+        """For a nudge; a GPU that another worker, or an attempt of a dead one, lets go of gives none."""
+        until = boot_seconds() + seconds
+        while (left := until - boot_seconds()) > 0 and not self._nudge.wait(min(left, LOOK_SECONDS)):
+            if self._room.is_wider:
+                return
 
     def _free_ended(self) -> None:
         states = self._launcher.poll(list(self._taken))
@@ -113,11 +127,14 @@ class Slots(threading.Thread):
     def _fill(self) -> None:
         while self._word is None and self.has_room and self._launcher.takes:
             claimed_at = boot_seconds()
+            self._room.look()
             claim = self._claim()
             if claim is None:
                 self._has_room_again()
-                return
+                break
             self._start(claim, claimed_at)
+        if not self._key:  # else the answer is on its way still, and may be a trial for what was offered
+            self._room.let_go()
 
     def _claim(self) -> dict[str, Any] | None:
         self._key = self._key or uuid.uuid4().hex
@@ -158,12 +175,20 @@ class Slots(threading.Thread):
             grace_seconds=self._options.grace_seconds,
             gpus=list(share.gpus) if self._options.gpus else None,
             cpus=share.cpus,
+            locks=list(share.locks),
+            cores=list(share.cores),
         )
 
 
 def _room(options: Options) -> Room | Quota:
     if options.engine is None:
-        return Room(slots=options.slots, gpus=options.gpus, cpus=options.cpus)
+        return Room(
+            slots=options.slots,
+            gpus=options.gpus,
+            cpus=options.cpus,
+            cores=options.cores,
+            locks=DeviceLocks(options.gpu_locks),
+        )
     return Quota(slots=options.slots, gpus=options.engine.gpus, cpus=options.engine.cpus)
 
 

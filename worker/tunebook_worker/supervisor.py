@@ -127,9 +127,21 @@ class Supervision:
             raise launch.LaunchFailed("The study names no job template, so there is nothing to start.")
         argv = launch.words(template["argv"], self.order.claim["trial"]["parameters"])
         environment = launch.surroundings(
-            template["environment"], os.environ, job_file=self.folder.job_file, gpus=self.order.gpus
+            template["environment"],
+            os.environ,
+            job_file=self.folder.job_file,
+            gpus=self.order.gpus,
+            threads=self.order.threads,
         )
-        job = launch.start(argv, folder=template["folder"], environment=environment)
+        job = launch.start(
+            argv,
+            folder=template["folder"],
+            environment=environment,
+            processes=self.order.processes,
+            grace_seconds=self.order.grace_seconds,
+            cores=self.order.cores,
+            locks=self.order.locks,
+        )
         self.tree.session = job.pid
         _say(orders.session_line(job.pid))
         devices = self.order.devices
