@@ -4,13 +4,19 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.synced
 
-.PHONY: demo test check format lint types bench screenshots lock clean
+.PHONY: demo test soak check format lint types bench screenshots lock clean
 
 demo: $(STAMP)
 	$(BIN)/tunebook up --data .tunebook --slots 2 --run examples/digits_study.toml
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+# The promises at full size, one after another (at most an hour on two cores); their figures go into docs/reliability.md.
+soak: $(STAMP)
+	rm -f .soak.jsonl
+	$(BIN)/python -m pytest tests/promises --soak --figures .soak.jsonl; passed=$$?; \
+		$(BIN)/python -m tests.promises.table .soak.jsonl && exit $$passed
 
 check: lint types
 format: $(STAMP)

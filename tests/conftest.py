@@ -14,6 +14,7 @@ from sqlalchemy import Engine
 
 from tests import chromium
 from tests.chromium import pytest_collection_modifyitems, pytest_terminal_summary
+from tests.promises.options import pytest_addoption
 from tunebook_server.embedded.postgres import Postgres
 from tunebook_server.storage.engine import connect
 from tunebook_server.storage.migrate import migrate
@@ -34,7 +35,8 @@ for number in (signal.SIGINT, signal.SIGHUP):
     if signal.getsignal(number) == signal.SIG_IGN:
         signal.signal(number, lambda *_: None)
 
-__all__ = ["pytest_collection_modifyitems", "pytest_terminal_summary"]  # hooks are found by their names
+# hooks are found by their names
+__all__ = ["pytest_addoption", "pytest_collection_modifyitems", "pytest_terminal_summary"]
 
 _names = itertools.count()
 
