@@ -2,19 +2,23 @@
 
 import os
 import queue
+import signal
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from types import FrameType
 
-from tunebook_worker.orders import Word
+from tunebook_worker.clock import boot_seconds
+from tunebook_worker.orders import ONE_WISH_SECONDS, Word
 
 
 class Kind(StrEnum):
     EXITED = "exited"
     CANCELLED = "cancelled"
     DRAINING = "draining"
+    PREEMPTED = "preempted"
     STOPPING = "stopping"
+    OVERDUE = "overdue"
     ORPHANED = "orphaned"
     FENCED = "fenced"
 
@@ -30,7 +34,7 @@ class Events:
 
     def __init__(self) -> None:
         self._queue: queue.SimpleQueue[Event] = queue.SimpleQueue()  # safe inside signal handlers
-        self._signals = 0
+        self._signalled_at: float | None = None
 
     def next(self, within_seconds: float) -> Event | None:
         try:
@@ -50,13 +54,21 @@ class Events:
         self._queue.put(Event(Kind.FENCED, reason))
 
     def signalled(self, number: int, frame: FrameType | None) -> None:
-        """Somebody ends this very process: the first time gently, as a drain; then at once."""
-        self._queue.put(Event(Kind.STOPPING if self._signals else Kind.DRAINING))
-        self._signals += 1
+        """Somebody wants the host back from this very process: the first time gently, then at once."""
+        now = boot_seconds()
+        if self._signalled_at is None:
+            self._signalled_at = now
+            self._queue.put(Event(Kind.PREEMPTED, signal.Signals(number).name))
+        elif now - self._signalled_at > ONE_WISH_SECONDS:
+            self._queue.put(Event(Kind.STOPPING))
 
     def listen(self, said: Iterable[bytes]) -> None:
         """The worker's words, until its pipe ends."""
-        kinds = {Word.DRAIN.value: Kind.DRAINING, Word.STOP.value: Kind.STOPPING}
+        kinds = {
+            Word.DRAIN.value: Kind.DRAINING,
+            Word.PREEMPT.value: Kind.PREEMPTED,
+            Word.STOP.value: Kind.STOPPING,
+        }
         for line in said:
             kind = kinds.get(line.decode(errors="replace"))
             if kind is not None:

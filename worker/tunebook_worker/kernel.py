@@ -3,11 +3,13 @@
 On other systems these are no-ops: the pipes between worker, supervisor and job still end what they started.
 """
 
+import contextlib
 import ctypes
 import os
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 # linux/prctl.h
 _PR_SET_PDEATHSIG = 1
@@ -33,16 +35,28 @@ def adopt_orphans() -> None:
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
-def bound_to(parent: int) -> Callable[[], None]:
-    """For the moment between fork and exec: SIGKILL when the parent's thread dies, and no new privileges."""
+def bound_to(parent: int, door: Path | None = None) -> Callable[[], None]:
+    """For the moment between fork and exec: SIGKILL when the parent's thread dies, and no new privileges.
+
+    `door`: of the control group that the child enters.
+    """
 
     def bind() -> None:
+        if door is not None:
+            _enter(door)
         _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         _prctl(_PR_SET_NO_NEW_PRIVS, 1)
         if os.getppid() != parent:  # it died before the kernel was told
             os._exit(1)
 
     return bind
+
+
+def _enter(door: Path) -> None:
+    with contextlib.suppress(OSError):  # without it, a job has the other marks
+        entering = os.open(door, os.O_WRONLY)
+        os.write(entering, b"0")
+        os.close(entering)
 
 
 def reap_adopted(except_pid: int | None) -> None:

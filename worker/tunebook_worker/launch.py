@@ -52,8 +52,11 @@ def surroundings(
     return {**chosen, "TUNEBOOK_JOB": str(job_file)}
 
 
-def start(argv: Sequence[bytes], *, folder: str, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    """In a session of its own, bound to the life of the calling thread. Raises LaunchFailed.
+def start(
+    argv: Sequence[bytes], *, folder: str, environment: Mapping[str, str], door: Path | None = None
+) -> subprocess.Popen[bytes]:
+    """In a session of its own, bound to the life of the calling thread, behind the `door` of a control group.
+    Raises LaunchFailed.
 
     Call it before the process has threads: the code between fork and exec could wait for a lock of theirs.
     """
@@ -67,7 +70,7 @@ def start(argv: Sequence[bytes], *, folder: str, environment: Mapping[str, str])
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
-            preexec_fn=bound_to(os.getpid()),  # noqa: PLW1509 — no threads yet, see above
+            preexec_fn=bound_to(os.getpid(), door),  # noqa: PLW1509 — no threads yet, see above
         )
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         raise LaunchFailed(f"The command {_shown(argv[0])} could not be started: {error}") from error

@@ -26,6 +26,7 @@ def clear(jobs_folder: Path) -> None:
         if tree.members():
             warn("a job outlived its worker", folder=folder.path.name, pids=[p.pid for p in tree.members()])
             tree.kill()
+        tree.close()
     _end([s for _, started in found if (s := _supervisor(started)) is not None])
     for folder in folders:
         _forget(folder)

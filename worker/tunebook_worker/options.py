@@ -2,11 +2,13 @@
 
 import os
 import re
+import signal
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+UNCAUGHT = frozenset({"SIGKILL", "SIGSTOP", "SIGCHLD", "SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL"})
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 
 
@@ -28,7 +30,9 @@ class Options:
     slots: int
     beat_seconds: float
     grace_seconds: float
-    """Between SIGTERM and SIGKILL for a job that is cancelled or drained."""
+    """Between SIGTERM and SIGKILL for a job that is cancelled, drained or overdue."""
+    preempt_signals: tuple[str, ...]
+    """By which a scheduler (Slurm, Grid Engine) says that it will take the host away."""
 
     @property
     def own_folder(self) -> Path:
@@ -60,6 +64,7 @@ def read(environment: Mapping[str, str], *, slots: int | None = None, name: str 
         slots=_slots(environment, slots, default=len(gpus) or 1),
         beat_seconds=_seconds(environment, "TUNEBOOK_BEAT_SECONDS", 15.0),
         grace_seconds=_seconds(environment, "TUNEBOOK_GRACE_SECONDS", 20.0),
+        preempt_signals=_signals(environment, "TUNEBOOK_PREEMPT_SIGNALS", "SIGUSR1,SIGUSR2,SIGXCPU"),
     )
 
 
@@ -97,6 +102,16 @@ def _seconds(environment: Mapping[str, str], variable: str, default: float) -> f
     if not 0 < value < 86_400:
         raise WrongOption(f"{variable}={text}: seconds, more than 0 and less than a day.")
     return value
+
+
+def _signals(environment: Mapping[str, str], variable: str, default: str) -> tuple[str, ...]:
+    """Names with commas between; none for an empty text."""
+    names = [name.strip() for name in environment.get(variable, default).split(",")]
+    known = {number.name for number in signal.Signals} - UNCAUGHT
+    for name in filter(None, names):
+        if name not in known:
+            raise WrongOption(f"{variable}={name}: names of signals that can be caught, such as SIGUSR1.")
+    return tuple(filter(None, names))
 
 
 def _gpus(environment: Mapping[str, str]) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ The order goes through a pipe because argv and environment can be read by others
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,14 @@ ALIVE = b"alive\n"
 class Word(StrEnum):
     DRAIN = "drain"
     """End the job gently, then give the trial back."""
+    PREEMPT = "preempt"
+    """The same, for the host is wanted back."""
     STOP = "stop"
     """The same, at once."""
+
+
+ONE_WISH_SECONDS = 0.5
+"""Ctrl-C in a terminal, and what a parent sends that saw it too, are one wish."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +44,12 @@ class Order:
     """The devices that are this trial's alone; None on a host without any."""
     cpus: int = 0
     """Cores that were asked for; 0: an undivided share of the host."""
+    preempt_signals: list[str] = field(default_factory=list)
+    """Besides SIGTERM, by which the host is taken back from the supervisor."""
     salvage: str = ""
     """Not empty: an earlier supervisor of this attempt died, so. Deliver what it left; start nothing."""
+    salvage_status: int | None = None
+    """That supervisor's exit status."""
 
     @property
     def trial_id(self) -> int:
@@ -116,6 +126,11 @@ class JobFolder:
     def started(self) -> Path:
         """Who runs here, for the next worker after a crash."""
         return self.path / "started.json"
+
+    @property
+    def cgroup(self) -> Path:
+        """Says where the job's control group is; not there without one."""
+        return self.path / "cgroup"
 
     def prepare(self, order: Order) -> None:
         """Creates everything, private to this user."""

@@ -11,12 +11,14 @@ REASON_LIMIT = 500
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """`verb` "finish" ends the attempt in `state`; "release" gives the trial back, uncharged; "leave"
-    says nothing, and the lease runs out."""
+    says nothing, and the lease runs out. `exit_status` is left out for a job that Tunebook ended: the signal
+    was ours."""
 
     verb: str
     state: str = ""
     reason: str = ""
     exit_status: int | None = None
+    preempted: bool = False
 
     def told_infeasible(self, reason: str) -> "Outcome":
         """The job said so itself: that holds whatever its launcher made of the exit code."""
@@ -26,7 +28,7 @@ class Outcome:
 
     def body(self, *, dropped_points: int) -> dict[str, object]:
         if self.verb == "release":
-            return {"reason": self.reason}
+            return {"reason": self.reason, "preempted": self.preempted}
         return {
             "state": self.state,
             "reason": self.reason,
@@ -45,6 +47,10 @@ def stopped(exit_status: int | None) -> Outcome:
 
 def released(reason: str) -> Outcome:
     return Outcome("release", reason=reason)
+
+
+def preempted(by: str) -> Outcome:
+    return Outcome("release", reason=f"The host was taken back{f' by {by}' if by else ''}.", preempted=True)
 
 
 def left() -> Outcome:

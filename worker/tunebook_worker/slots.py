@@ -135,6 +135,7 @@ class Slots(threading.Thread):
             checkpoint_folder=str(self._options.folder / "checkpoints" / str(trial_id) / str(epoch)),
             claimed_at=claimed_at,
             grace_seconds=self._options.grace_seconds,
+            preempt_signals=list(self._options.preempt_signals),
             gpus=list(share.gpus) if self._options.gpus else None,
             cpus=share.cpus,
         )

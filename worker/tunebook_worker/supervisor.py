@@ -1,7 +1,7 @@
 """One attempt at one trial, from claim to acknowledged end: `python -m tunebook_worker.supervisor`.
 
-The order comes on stdin. Events (the job's end, a cancel, a lost lease, a drain, the worker's death) arrive
-in one queue, and `Supervision` alone decides what follows from them.
+The order comes on stdin. Events (the job's end, a cancel, a lost lease, a deadline, a drain, the worker's
+death) arrive in one queue, and `Supervision` alone decides what follows from them.
 """
 
 import contextlib
@@ -21,6 +21,7 @@ from tunebook_worker import launch, log, orders, outcome
 from tunebook_worker.beats import Beats
 from tunebook_worker.capture import Capture
 from tunebook_worker.clock import boot_seconds
+from tunebook_worker.deadlines import Deadlines
 from tunebook_worker.delivery import Delivery
 from tunebook_worker.events import Event, Events, Kind
 from tunebook_worker.kernel import adopt_orphans, keep_private, reap_adopted
@@ -41,9 +42,11 @@ class Cause(IntEnum):
 
     NONE = 0
     DRAINED = 1
-    CANCELLED = 2
-    ORPHANED = 3
-    FENCED = 4
+    PREEMPTED = 2
+    OVERDUE = 3
+    CANCELLED = 4
+    ORPHANED = 5
+    FENCED = 6
 
 
 class Status(IntEnum):
@@ -63,6 +66,9 @@ class Supervision:
         self.tree = Tree(self.folder.job_file, adopting=True)
         self.events = Events()
         self.cause = Cause.NONE
+        self.reason = ""
+        """Of the cause, where it has one."""
+        self.deadlines: Deadlines | None = None
         self.kill_at: float | None = None
         api = Api(order.url, str(order.claim["token"]))
         self.beats = Beats(api, order, listener=self.events)
@@ -75,15 +81,15 @@ class Supervision:
         job: subprocess.Popen[bytes] | None = None
         if self.beats.silent_seconds() >= self.fence_seconds:
             return Status.KEPT  # this process slept through its lease
+        for number in {"SIGTERM", "SIGINT", *self.order.preempt_signals}:
+            signal.signal(signal.Signals[number], self.events.signalled)
         try:
             self.folder.prepare(self.order)
             if not self.order.salvage:
                 job = self._launch()
-            ending = outcome.failed(self.order.salvage)
+            ending = outcome.failed(self.order.salvage, self.order.salvage_status)
         except (launch.LaunchFailed, OSError) as error:
             ending = outcome.failed(str(error))
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self.events.signalled)
         listening = threading.Thread(target=self.events.listen, args=(self.said,), daemon=True)
         for thread in (listening, self.beats, self.delivery):
             thread.start()
@@ -99,7 +105,8 @@ class Supervision:
         environment = launch.surroundings(
             template["environment"], os.environ, job_file=self.folder.job_file, gpus=self.order.gpus
         )
-        job = launch.start(argv, folder=template["folder"], environment=environment)
+        job = launch.start(argv, folder=template["folder"], environment=environment, door=self.tree.enclose())
+        self.deadlines = Deadlines(self.folder, template)
         self.tree.session = job.pid
         _say(orders.session_line(job.pid))
         gpus = self.order.gpus
@@ -120,7 +127,7 @@ class Supervision:
         exit_status, cause = job.wait(), self.cause
         self._end_rest()
         capture.close(LAST_WORDS_SECONDS)
-        return _judge(cause, exit_status, capture.last_words)
+        return _judge(cause, self.reason, exit_status, capture.last_words)
 
     def _tick(self, job_pid: int | None, within_seconds: float = TICK_SECONDS) -> Event | None:
         """The next event, or None after a moment: the time to look at the clocks."""
@@ -128,9 +135,14 @@ class Supervision:
         reap_adopted(except_pid=job_pid)
         if self.beats.silent_seconds() >= self.fence_seconds and self.cause < Cause.FENCED:
             return Event(Kind.FENCED, f"no answer to a heartbeat for {self.fence_seconds:g} s")
+        if job_pid is not None and self.cause is Cause.NONE and (late := self._overdue()):
+            return Event(Kind.OVERDUE, late)
         if self.kill_at is not None and boot_seconds() >= self.kill_at:
             self.tree.signal(signal.SIGKILL)
         return self.events.next(within_seconds)
+
+    def _overdue(self) -> str:
+        return self.deadlines.passed() if self.deadlines is not None else ""
 
     def _react(self, event: Event | None) -> None:
         """While something of the job still runs."""
@@ -143,6 +155,11 @@ class Supervision:
                 self._end_job(Cause.ORPHANED, grace_seconds=0.0)
             case Event(Kind.CANCELLED):
                 self._end_job(Cause.CANCELLED, self.order.grace_seconds)
+            case Event(Kind.OVERDUE, detail=reason):
+                log.warn("overdue", trial_id=self.order.trial_id, epoch=self.order.epoch, reason=reason)
+                self._end_job(Cause.OVERDUE, self.order.grace_seconds, reason)
+            case Event(Kind.PREEMPTED, detail=reason):
+                self._end_job(Cause.PREEMPTED, self.order.grace_seconds, reason)
             case Event(Kind.DRAINING):
                 self._end_job(Cause.DRAINED, self.order.grace_seconds)
             case Event(Kind.STOPPING):
@@ -150,18 +167,20 @@ class Supervision:
 
     def _hurry(self, event: Event | None) -> None:
         """A worker that shuts down, or has died, cannot wait for the server for ever."""
-        if event is None or event.kind not in {Kind.DRAINING, Kind.STOPPING, Kind.ORPHANED}:
+        gently = {Kind.DRAINING, Kind.PREEMPTED}
+        if event is None or event.kind not in {*gently, Kind.STOPPING, Kind.ORPHANED}:
             return
-        seconds = self.order.grace_seconds if event.kind is Kind.DRAINING else LAST_WORDS_SECONDS
+        seconds = self.order.grace_seconds if event.kind in gently else LAST_WORDS_SECONDS
         if self.patience_seconds is None or seconds < self.patience_seconds:
             self.patience_seconds = seconds
 
-    def _end_job(self, cause: Cause, grace_seconds: float) -> None:
+    def _end_job(self, cause: Cause, grace_seconds: float, reason: str = "") -> None:
         """SIGTERM for the first process, which knows its children; SIGKILL for all after the grace."""
         until = boot_seconds() + grace_seconds
         first = self.kill_at is None
         self.kill_at = until if self.kill_at is None else min(self.kill_at, until)
-        self.cause = max(self.cause, cause)
+        if cause > self.cause:
+            self.cause, self.reason = cause, reason
         if grace_seconds <= 0:
             self.tree.signal(signal.SIGKILL)
         elif first and self.tree.session is not None:
@@ -180,6 +199,7 @@ class Supervision:
 
     def _settle(self, ending: Outcome) -> Status:
         """Delivers everything, however long the server is away, unless the trial or the worker is lost."""
+        self.tree.close()
         if self.cause is Cause.FENCED:
             return Status.KEPT
         self.delivery.conclude(ending)
@@ -197,13 +217,17 @@ class Supervision:
         return Status.KEPT
 
 
-def _judge(cause: Cause, exit_status: int, last_words: str) -> Outcome:
-    """`cause`: why the job was being ended when its first process ended."""
+def _judge(cause: Cause, reason: str, exit_status: int, last_words: str) -> Outcome:
+    """`cause`, `reason`: why the job was being ended when its first process ended."""
     match cause:
         case Cause.CANCELLED:
             return outcome.stopped(exit_status)
         case Cause.DRAINED:
             return outcome.released("The worker is shutting down.")
+        case Cause.PREEMPTED:
+            return outcome.preempted(by=reason)
+        case Cause.OVERDUE:
+            return outcome.failed(reason)
         case Cause.ORPHANED:
             return outcome.left()
     return outcome.of_exit(exit_status, last_words)

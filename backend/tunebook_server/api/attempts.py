@@ -76,7 +76,9 @@ def release(
 ) -> Trial:
     """Give the trial back to the queue; no attempt is charged."""
     principal.require_epoch(body.epoch)
-    trial = trials.release(engine, trial_id=trial_id, epoch=body.epoch, reason=body.reason)
+    trial = trials.release(
+        engine, trial_id=trial_id, epoch=body.epoch, reason=body.reason, preempted=body.preempted
+    )
     after.add_task(_tell, trial)
     return trial
 

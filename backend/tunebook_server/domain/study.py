@@ -26,7 +26,15 @@ from tunebook_server.domain.study_limits import (
     TRIALS_MOST,
 )
 
-TEMPLATE_KEYS = ("command", "folder", "environment", "resources", "processes")
+TEMPLATE_KEYS = (
+    "command",
+    "folder",
+    "environment",
+    "resources",
+    "processes",
+    "silence_seconds",
+    "limit_seconds",
+)
 """Of `job` in a study's file: the client takes them out and registers a job template with them."""
 StudyState = Literal["running", "paused", "finished"]
 

@@ -218,8 +218,11 @@ class FinishIn(Received):
 
 
 class ReleaseIn(Received):
+    """`preempted`: the host was taken away, rather than the worker shut down."""
+
     epoch: Epoch
     reason: Reason = ""
+    preempted: bool = False
 
 
 class Nothing(Received):
