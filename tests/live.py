@@ -28,6 +28,7 @@ BEAT_SECONDS, LEASE_SECONDS, FENCE_SECONDS, SWEEP_SECONDS = 1.0, 6.0, 5.0, 1.0
 GRACE_SECONDS = 2.0
 PATIENCE_SECONDS = 60.0
 POLL_SECONDS = 0.05
+PROGRAM = "import sys, tunebook.cli; sys.exit(tunebook.cli.main())"
 ENDED = {"completed", "infeasible", "stopped", "failed"}
 
 T = TypeVar("T")
@@ -82,6 +83,8 @@ class Live:
     data: Path
     """The data folder: checkpoints, and the folders of workers."""
     environment: Mapping[str, str]
+    variant: str = ""
+    """Python that each part runs before it starts: breaks something on purpose, for controls."""
     processes: list[Process] = field(default_factory=list)
     names: int = 0
     studies: list[int] = field(default_factory=list)
@@ -95,7 +98,7 @@ class Live:
         log = self.data / f"{name}.log"
         with log.open("ab") as output:
             popen = subprocess.Popen(
-                [sys.executable, "-c", "import sys, tunebook.cli; sys.exit(tunebook.cli.main())", *arguments],
+                [sys.executable, "-c", f"{self.variant}\n{PROGRAM}", *arguments],
                 env={**self.environment, **environment},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -171,8 +174,12 @@ class Live:
         space: Sequence[Mapping[str, object]] = (
             {"name": "rate", "type": "float", "low": 0.1, "high": 1.0, "role": "nuisance"},
         ),
+        **template: object,
     ) -> int:
-        """A running study of a job template of its own, minimising "loss"; its id."""
+        """A running study of a job template of its own, minimising "loss"; its id.
+
+        `template`: what else the template says, such as `silence_seconds`.
+        """
         self.names += 1
         name = f"study-{self.names}"
         project = self.api.post("/projects", {"name": name})["id"]
@@ -181,6 +188,7 @@ class Live:
             "argv": list(argv),
             "folder": str(folder or self.data),
             "environment": list(environment),
+            **template,
         }
         self.api.post(f"/projects/{project}/job-templates", template)
         document = {
@@ -273,8 +281,8 @@ class Live:
 
 
 @contextlib.contextmanager
-def tunebook(postgres: Postgres, data: Path) -> Iterator[Live]:
-    """Server and control worker on a database of their own."""
+def tunebook(postgres: Postgres, data: Path, *, variant: str = "", **settings: str) -> Iterator[Live]:
+    """Server and control worker on a database of their own; `settings` are environment variables."""
     name = f"live_{os.getpid()}_{next(_names)}"
     with psycopg.connect(postgres.url("postgres"), autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name} TEMPLATE template".encode())
@@ -298,8 +306,9 @@ def tunebook(postgres: Postgres, data: Path) -> Iterator[Live]:
         "TUNEBOOK_FENCE_SECONDS": str(FENCE_SECONDS),
         "TUNEBOOK_SWEEP_SECONDS": str(SWEEP_SECONDS),
         "TUNEBOOK_HINT_AGAIN_SECONDS": "2",
+        **settings,
     }
-    live = Live(url, api, token, database_url, data, environment)
+    live = Live(url, api, token, database_url, data, environment, variant)
     try:
         live.start_server()
         live.start("control", "control")
