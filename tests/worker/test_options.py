@@ -22,6 +22,7 @@ def given(tmp_path: Path) -> dict[str, str]:
 def test_the_defaults(given: dict[str, str], tmp_path: Path) -> None:
     options = read(given)
     assert (options.token, options.slots, options.gpus, options.folder) == ("tbk_wrk_x", 1, (), tmp_path)
+    assert options.preempt_signals == ("SIGUSR1", "SIGUSR2", "SIGXCPU")
 
 
 def test_flags_win_over_variables(given: dict[str, str]) -> None:
@@ -46,6 +47,8 @@ def test_there_is_a_slot_for_each_gpu_that_this_worker_may_use(given: dict[str, 
         ({"TUNEBOOK_WORKER_NAME": "../up"}, "--name"),
         ({"TUNEBOOK_BEAT_SECONDS": "soon"}, "TUNEBOOK_BEAT_SECONDS"),
         ({"TUNEBOOK_GRACE_SECONDS": "-1"}, "TUNEBOOK_GRACE_SECONDS"),
+        ({"TUNEBOOK_PREEMPT_SIGNALS": "SIGKILL"}, "TUNEBOOK_PREEMPT_SIGNALS=SIGKILL"),
+        ({"TUNEBOOK_PREEMPT_SIGNALS": "USR1"}, "TUNEBOOK_PREEMPT_SIGNALS=USR1"),
     ],
 )
 def test_a_wrong_option_is_named(given: dict[str, str], changed: dict[str, str], named: str) -> None:
