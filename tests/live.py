@@ -177,8 +177,12 @@ class Live:
         space: Sequence[Mapping[str, object]] = (
             {"name": "rate", "type": "float", "low": 0.1, "high": 1.0, "role": "nuisance"},
         ),
+        **template: object,
     ) -> int:
-        """A running study of a job template of its own, minimising "loss"; its id."""
+        """A running study of a job template of its own, minimising "loss"; its id.
+
+        `template`: what else the template says, such as `silence_seconds`.
+        """
         self.names += 1
         name = f"study-{self.names}"
         project = self.api.post("/projects", {"name": name})["id"]
@@ -189,6 +193,7 @@ class Live:
             "environment": list(environment),
             "resources": dict(resources or {}),
             "processes": processes,
+            **template,
         }
         self.api.post(f"/projects/{project}/job-templates", template)
         document = {

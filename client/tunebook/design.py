@@ -12,7 +12,9 @@ from typing import Any
 from tunebook.api import Api
 from tunebook.errors import Invalid
 
-_JOB_KEYS = {"template", "command", "folder", "environment", "resources", "processes"}
+_TEMPLATE_KEYS = ("environment", "resources", "processes", "silence_seconds", "limit_seconds")
+"""Of `job`, as they are in the job template that is registered from it."""
+_JOB_KEYS = {"template", "command", "folder", *_TEMPLATE_KEYS}
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -88,7 +90,7 @@ def _template(job: object, beside: Path) -> dict[str, Any] | None:
     folder = (beside / str(job.get("folder", "."))).resolve()
     if not folder.is_dir():
         raise _fault("job.folder", f"{folder} is not a folder", "Name a folder, relative to this file.")
-    more = {key: job[key] for key in ("environment", "resources", "processes") if key in job}
+    more = {key: job[key] for key in _TEMPLATE_KEYS if key in job}
     return {"name": name, "argv": command, "folder": str(folder), **more}
 
 

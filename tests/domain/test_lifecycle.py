@@ -35,11 +35,20 @@ def test_only_the_epoch_that_holds_a_trial_passes_the_fence(
     attempts=st.integers(1, 5),
     most=st.integers(1, 5),
     cancelled=st.booleans(),
-    killed_each=st.booleans(),
+    fates=st.lists(
+        st.builds(
+            lifecycle.Fate,
+            st.sampled_from(Outcome),
+            st.none() | st.integers(-64, 255),
+            st.sampled_from(["", "a"]),
+        )
+    ),
 )
-def test_endings(outcome: Outcome, attempts: int, most: int, cancelled: bool, killed_each: bool) -> None:
+def test_endings(
+    outcome: Outcome, attempts: int, most: int, cancelled: bool, fates: list[lifecycle.Fate]
+) -> None:
     held = trial(attempts=attempts, cancel_requested_at=NOW if cancelled else None)
-    ending = lifecycle.end(held, outcome, "why", max_attempts=most, killed_each=killed_each)
+    ending = lifecycle.end(held, outcome, "why", max_attempts=most, fates=fates)
     assert ending.outcome is outcome
     assert ending.charged == (outcome not in (Outcome.RELEASED, Outcome.PREEMPTED))
     if ending.state is TrialState.QUEUED:
@@ -48,7 +57,9 @@ def test_endings(outcome: Outcome, attempts: int, most: int, cancelled: bool, ki
     else:
         assert ending.state in ENDED
     if ending.poisoned:
-        assert (outcome, ending.state, killed_each) == (Outcome.LOST, TrialState.FAILED, True)
+        assert ending.state is TrialState.FAILED
+        assert all(fate.took_down for fate in fates)
+        assert ending.reason.endswith("; the last: why")
     if outcome.value in list(ENDED) and outcome is not Outcome.FAILED:
         assert ending.state.value == outcome.value
 

@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from tests.live import FENCE_SECONDS, LEASE_SECONDS, Live, Process, until
-from tunebook_worker.commands import ONE_WISH_SECONDS
+from tunebook_worker.orders import ONE_WISH_SECONDS
 
 pytestmark = pytest.mark.faults
 WAIT = "import signal; signal.pause()"

@@ -24,6 +24,7 @@ def given(tmp_path: Path) -> dict[str, str]:
 def test_the_defaults(given: dict[str, str], tmp_path: Path) -> None:
     options = read(given)
     assert (options.token, options.slots, options.gpus, options.folder) == ("tbk_wrk_x", 1, (), tmp_path)
+    assert options.preempt_signals == ("SIGUSR1", "SIGUSR2", "SIGXCPU")
 
 
 def test_the_broker_has_its_password_from_a_file(given: dict[str, str], tmp_path: Path) -> None:
@@ -102,6 +103,8 @@ def test_labels_of_flags_win_over_those_of_the_variable(given: dict[str, str]) -
         ({"TUNEBOOK_LABELS": "gpu=a b"}, "TUNEBOOK_LABELS 'gpu=a b'"),
         ({"TUNEBOOK_LABELS": "zone=a,=b"}, "TUNEBOOK_LABELS '=b'"),
         ({"TUNEBOOK_LABELS": ",".join(f"k{n}=v" for n in range(17))}, "17 labels"),
+        ({"TUNEBOOK_PREEMPT_SIGNALS": "SIGKILL"}, "TUNEBOOK_PREEMPT_SIGNALS=SIGKILL"),
+        ({"TUNEBOOK_PREEMPT_SIGNALS": "USR1"}, "TUNEBOOK_PREEMPT_SIGNALS=USR1"),
     ],
 )
 def test_a_wrong_option_is_named(given: dict[str, str], changed: dict[str, str], named: str) -> None:

@@ -46,7 +46,8 @@ class Attempt:
             reason = f"The supervisor {exit_words(status)}."
             warn("the supervisor died", **self._where(), reason=reason)
             self._tree.kill()
-            status = self._supervise(replace(self.order, salvage=reason))
+            self._tree.close()
+            status = self._supervise(replace(self.order, salvage=reason, salvage_status=status))
         note("the attempt ended", **self._where(), acknowledged=status == Status.ACKNOWLEDGED)
 
     def say(self, word: Word) -> None:

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -21,14 +21,12 @@ from tunebook_worker import app, leftovers, log, options
 from tunebook_worker.clock import boot_seconds
 from tunebook_worker.kernel import keep_private
 from tunebook_worker.options import Options, WrongOption
-from tunebook_worker.orders import Word
+from tunebook_worker.orders import ONE_WISH_SECONDS, Word
 from tunebook_worker.registration import Registration
 from tunebook_worker.removals import Removals
 from tunebook_worker.slots import Closing, Slots
 
 Handler = Callable[[int, FrameType | None], object]
-ONE_WISH_SECONDS = 0.5
-"""Ctrl-C in a terminal, and what a parent sends that saw it too, are one wish."""
 ENDING_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 
 
@@ -128,7 +126,8 @@ def _prepare(gpu_locks: Path) -> None:
 
 
 def run(chosen: Options) -> int:
-    _handle_signals(lambda number, frame: sys.exit(0))  # until there is something to drain
+    preempting = [signal.Signals[name] for name in chosen.preempt_signals]
+    _handle_signals(lambda number, frame: sys.exit(0), preempting)  # until there is something to drain
     leftovers.clear(chosen.jobs_folder)
     api = Api(chosen.url, chosen.token)
     signals.setup_logging.connect(lambda **_: None, weak=False)  # ours stays as it is
@@ -141,7 +140,7 @@ def run(chosen: Options) -> int:
     registration = Registration(chosen, api, slots, drain=drain, hearing=hearing)
     slots.adopt()
     registration.register()
-    _handle_signals(_ending(closing))
+    _handle_signals(_ending(closing, preempting), preempting)
     removals = Removals(chosen, api, worker_id=lambda: registration.worker_id)
     for thread in (closing, registration, removals, slots):
         thread.start()
@@ -152,19 +151,21 @@ def run(chosen: Options) -> int:
     return int(celery.exitcode or 0)
 
 
-def _ending(closing: Closing) -> Handler:
-    """The first signal drains; a later one, or SIGQUIT, ends the jobs at once."""
+def _ending(closing: Closing, preempting: Collection[int]) -> Handler:
+    """The first signal drains, for a preemption if it is one of those; a later one, or SIGQUIT, ends the jobs
+    at once."""
     first_at: list[float] = []
 
     def end(number: int, frame: FrameType | None) -> None:
         again = bool(first_at) and boot_seconds() - first_at[0] > ONE_WISH_SECONDS
-        closing.words.put(Word.STOP if again or number == signal.SIGQUIT else Word.DRAIN)
+        gently = Word.PREEMPT if number in preempting else Word.DRAIN
+        closing.words.put(Word.STOP if again or number == signal.SIGQUIT else gently)
         first_at.append(boot_seconds())
         celery_state.should_stop = os.EX_OK
 
     return end
 
 
-def _handle_signals(handler: Handler) -> None:
-    for number in ENDING_SIGNALS:
+def _handle_signals(handler: Handler, more: Iterable[signal.Signals]) -> None:
+    for number in (*ENDING_SIGNALS, *more):
         signal.signal(number, handler)

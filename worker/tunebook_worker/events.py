@@ -3,19 +3,23 @@
 import os
 import queue
 import select
+import signal
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from types import FrameType
 
-from tunebook_worker.orders import Word
+from tunebook_worker.clock import boot_seconds
+from tunebook_worker.orders import ONE_WISH_SECONDS, Word
 
 
 class Kind(StrEnum):
     EXITED = "exited"
     CANCELLED = "cancelled"
     DRAINING = "draining"
+    PREEMPTED = "preempted"
     STOPPING = "stopping"
+    OVERDUE = "overdue"
     ORPHANED = "orphaned"
     FENCED = "fenced"
 
@@ -31,7 +35,7 @@ class Events:
 
     def __init__(self) -> None:
         self._queue: queue.SimpleQueue[Event] = queue.SimpleQueue()  # safe inside signal handlers
-        self._signals = 0
+        self._signalled_at: float | None = None
 
     def next(self, within_seconds: float) -> Event | None:
         try:
@@ -51,9 +55,13 @@ class Events:
         self._queue.put(Event(Kind.FENCED, reason))
 
     def signalled(self, number: int, frame: FrameType | None) -> None:
-        """Somebody ends this very process: the first time gently, as a drain; then at once."""
-        self._queue.put(Event(Kind.STOPPING if self._signals else Kind.DRAINING))
-        self._signals += 1
+        """Somebody wants the host back from this very process: the first time gently, then at once."""
+        now = boot_seconds()
+        if self._signalled_at is None:
+            self._signalled_at = now
+            self._queue.put(Event(Kind.PREEMPTED, signal.Signals(number).name))
+        elif now - self._signalled_at > ONE_WISH_SECONDS:
+            self._queue.put(Event(Kind.STOPPING))
 
     def hear(self, said: Iterator[bytes], descriptor: int) -> None:
         """What the worker has said until here, without waiting: for a time without threads."""
@@ -70,7 +78,11 @@ class Events:
         self._put(None)
 
     def _put(self, line: bytes | None) -> None:
-        kinds = {Word.DRAIN.value: Kind.DRAINING, Word.STOP.value: Kind.STOPPING}
+        kinds = {
+            Word.DRAIN.value: Kind.DRAINING,
+            Word.PREEMPT.value: Kind.PREEMPTED,
+            Word.STOP.value: Kind.STOPPING,
+        }
         kind = Kind.ORPHANED if line is None else kinds.get(line.decode(errors="replace"))
         if kind is not None:
             self._queue.put(Event(kind))

@@ -3,11 +3,13 @@
 On other systems these are no-ops: the pipes between worker, supervisor and job still end what they started.
 """
 
+import contextlib
 import ctypes
 import os
 import signal
 import sys
 from collections.abc import Callable, Collection
+from pathlib import Path
 
 # linux/prctl.h
 _PR_SET_PDEATHSIG = 1
@@ -33,11 +35,14 @@ def adopt_orphans() -> None:
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
-def bound_to(parent: int, cores: Collection[int] = ()) -> Callable[[], None]:
+def bound_to(parent: int, *, cores: Collection[int] = (), door: Path | None = None) -> Callable[[], None]:
     """For the moment between fork and exec: SIGKILL when the parent's thread dies, no new privileges, and no
-    other cores than these, where some are given."""
+    other cores than these, where some are given. `door`: of the control group that the child enters.
+    """
 
     def bind() -> None:
+        if door is not None:
+            _enter(door)
         if cores:
             os.sched_setaffinity(0, cores)
         _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -46,6 +51,13 @@ def bound_to(parent: int, cores: Collection[int] = ()) -> Callable[[], None]:
             os._exit(1)
 
     return bind
+
+
+def _enter(door: Path) -> None:
+    with contextlib.suppress(OSError):  # without it, a job has the other marks
+        entering = os.open(door, os.O_WRONLY)
+        os.write(entering, b"0")
+        os.close(entering)
 
 
 def reap_adopted(except_pid: int | None) -> None:

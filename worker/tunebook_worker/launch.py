@@ -72,11 +72,12 @@ def start(
     grace_seconds: float = 0.0,
     cores: Sequence[int] = (),
     locks: Sequence[int] = (),
+    door: Path | None = None,
 ) -> subprocess.Popen[bytes]:
     """In a session of its own, bound to the life of the calling thread. Raises LaunchFailed.
 
     `processes`: several are started by one that ends as they do (`ranks`). `cores`: all that it may run on.
-    `locks`: descriptors that it inherits.
+    `locks`: descriptors that it inherits. `door`: of the control group that it enters.
 
     Call it before the process has threads: the code between fork and exec could wait for a lock of theirs.
     """
@@ -90,7 +91,7 @@ def start(
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
-            preexec_fn=bound_to(os.getpid(), cores),  # noqa: PLW1509 — no threads yet, see above
+            preexec_fn=bound_to(os.getpid(), cores=cores, door=door),  # noqa: PLW1509 — no threads yet
             pass_fds=locks,
         )
     except (OSError, ValueError, subprocess.SubprocessError) as error:

@@ -27,6 +27,7 @@ def clear(jobs_folder: Path) -> None:
         if tree.members():
             warn("a job outlived its worker", **_place(folder), pids=[p.pid for p in tree.members()])
             tree.kill()
+        tree.close()
     _end([s for _, started in found if (s := _supervisor(started)) is not None])
     for folder in folders:
         _forget(folder)

@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from tunebook import passwords
 from tunebook_worker import devices, engine_options, stores, system_metrics
 from tunebook_worker.engine_options import EngineOptions, WrongEngineOption
 
+UNCAUGHT = frozenset({"SIGKILL", "SIGSTOP", "SIGCHLD", "SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL"})
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 WORD = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,62}[A-Za-z0-9])?")
 """A key or a value of a label, as the server takes them."""
@@ -39,7 +41,9 @@ class Options:
     slots: int
     beat_seconds: float
     grace_seconds: float
-    """Between SIGTERM and SIGKILL for a job that is cancelled or drained."""
+    """Between SIGTERM and SIGKILL for a job that is cancelled, drained or overdue."""
+    preempt_signals: tuple[str, ...]
+    """By which a scheduler (Slurm, Grid Engine) says that it will take the host away."""
     store: str = ""
     """Where checkpoints are kept: a URL of fsspec or a shared folder; empty: in DATA."""
     upload_seconds: float = 600.0
@@ -120,6 +124,7 @@ def read(
         store=_store(environment),
         upload_seconds=_seconds(environment, "TUNEBOOK_UPLOAD_SECONDS", 600.0),
         engine=engine,
+        preempt_signals=_signals(environment, "TUNEBOOK_PREEMPT_SIGNALS", "SIGUSR1,SIGUSR2,SIGXCPU"),
     )
 
 
@@ -180,6 +185,16 @@ def _seconds(environment: Mapping[str, str], variable: str, default: float) -> f
     if not 0 < value < 86_400:
         raise WrongOption(f"{variable}={text}: seconds, more than 0 and less than a day.")
     return value
+
+
+def _signals(environment: Mapping[str, str], variable: str, default: str) -> tuple[str, ...]:
+    """Names with commas between; none for an empty text."""
+    names = [name.strip() for name in environment.get(variable, default).split(",")]
+    known = {number.name for number in signal.Signals} - UNCAUGHT
+    for name in filter(None, names):
+        if name not in known:
+            raise WrongOption(f"{variable}={name}: names of signals that can be caught, such as SIGUSR1.")
+    return tuple(filter(None, names))
 
 
 def _gpus(environment: Mapping[str, str]) -> tuple[devices.Gpu, ...]:

@@ -21,8 +21,14 @@ ALIVE = b"alive\n"
 class Word(StrEnum):
     DRAIN = "drain"
     """End the job gently, then give the trial back."""
+    PREEMPT = "preempt"
+    """The same, for the host is wanted back."""
     STOP = "stop"
     """The same, at once."""
+
+
+ONE_WISH_SECONDS = 0.5
+"""Ctrl-C in a terminal, and what a parent sends that saw it too, are one wish."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +47,8 @@ class Order:
     """The devices that are this trial's alone; None on a host without any."""
     cpus: int = 0
     """Cores that were asked for; 0: an undivided share of the host."""
+    preempt_signals: list[str] = field(default_factory=list)
+    """Besides SIGTERM, by which the host is taken back from the supervisor."""
     store: str = ""
     """Where checkpoints are uploaded to; empty: they stay in their folder."""
     upload_seconds: float = 600.0
@@ -51,6 +59,8 @@ class Order:
     """Those that the job is bound to; empty for all."""
     salvage: str = ""
     """Not empty: an earlier supervisor of this attempt died, so. Deliver what it left; start nothing."""
+    salvage_status: int | None = None
+    """That supervisor's exit status."""
     preempted: bool = False
     """With `salvage`: the cluster was the reason, so give the trial back uncharged."""
     engine: str = ""
@@ -171,6 +181,11 @@ class JobFolder:
     def started(self) -> Path:
         """Who runs here, for the next worker after a crash."""
         return self.path / "started.json"
+
+    @property
+    def cgroup(self) -> Path:
+        """Says where the job's control group is; not there without one."""
+        return self.path / "cgroup"
 
     @property
     def order(self) -> Path:

@@ -11,7 +11,8 @@ REASON_LIMIT = 500
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """`verb` "finish" ends the attempt in `state`; "release" gives the trial back, uncharged; "leave"
-    says nothing, and the lease runs out."""
+    says nothing, and the lease runs out. `exit_status` is left out for a job that Tunebook ended: the signal
+    was ours."""
 
     verb: str
     state: str = ""

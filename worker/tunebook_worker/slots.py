@@ -173,6 +173,7 @@ class Slots(threading.Thread):
             upload_seconds=self._options.upload_seconds,
             claimed_at=claimed_at,
             grace_seconds=self._options.grace_seconds,
+            preempt_signals=list(self._options.preempt_signals),
             gpus=list(share.gpus) if self._options.gpus else None,
             cpus=share.cpus,
             locks=list(share.locks),

@@ -1,7 +1,7 @@
 """One attempt at one trial, from claim to acknowledged end: `python -m tunebook_worker.supervisor`.
 
-The order comes on stdin. Events (the job's end, a cancel, a lost lease, a drain, the worker's death) arrive
-in one queue, and `Supervision` alone decides what follows from them.
+The order comes on stdin. Events (the job's end, a cancel, a lost lease, a deadline, a drain, the worker's
+death) arrive in one queue, and `Supervision` alone decides what follows from them.
 """
 
 import contextlib
@@ -21,6 +21,7 @@ from tunebook_worker import launch, log, orders, outcome, resuming
 from tunebook_worker.beats import Beats
 from tunebook_worker.capture import Capture
 from tunebook_worker.clock import boot_seconds
+from tunebook_worker.deadlines import Deadlines
 from tunebook_worker.delivery import Delivery
 from tunebook_worker.events import Event, Events, Kind
 from tunebook_worker.kernel import adopt_orphans, keep_private, reap_adopted
@@ -36,6 +37,7 @@ LAST_WORDS_SECONDS = 3.0
 AFTERMATH_SECONDS = 2.0
 """For what a job leaves running when its first process has ended."""
 
+SHUTTING_DOWN = "The worker is shutting down."
 TERMINATED = frozenset({-signal.SIGTERM, 128 + signal.SIGTERM})
 TERMINATED_SECONDS = 1.0
 """An engine ends all processes of a job at once; the training may be gone before we hear of it."""
@@ -46,9 +48,11 @@ class Cause(IntEnum):
 
     NONE = 0
     DRAINED = 1
-    CANCELLED = 2
-    ORPHANED = 3
-    FENCED = 4
+    PREEMPTED = 2
+    OVERDUE = 3
+    CANCELLED = 4
+    ORPHANED = 5
+    FENCED = 6
 
 
 class Status(IntEnum):
@@ -68,6 +72,9 @@ class Supervision:
         self.tree = Tree(self.folder.job_file, adopting=True)
         self.events = Events()
         self.cause = Cause.NONE
+        self.reason = ""
+        """Of the cause, where it has one."""
+        self.deadlines: Deadlines | None = None
         self.kill_at: float | None = None
         api = Api(order.url, str(order.claim["token"]))
         self.beats = Beats(api, order, listener=self.events)
@@ -80,12 +87,13 @@ class Supervision:
         job: subprocess.Popen[bytes] | None = None
         if not self.order.salvage and self.beats.silent_seconds() >= self.fence_seconds:
             return Status.KEPT  # this process slept through its lease
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self.events.signalled)
+        for number in {"SIGTERM", "SIGINT", *self.order.preempt_signals}:
+            signal.signal(signal.Signals[number], self.events.signalled)
         try:
             self.folder.prepare(self.order)
-            salvaged = outcome.preempted if self.order.preempted else outcome.failed
-            ending = salvaged(self.order.salvage)
+            ending = outcome.failed(self.order.salvage, self.order.salvage_status)
+            if self.order.preempted:
+                ending = outcome.preempted(self.order.salvage)
             if not self.order.salvage:
                 resume = self._resume()
                 ending = self._judge(self.cause, exit_status=-signal.SIGKILL, last_words="")
@@ -141,7 +149,9 @@ class Supervision:
             grace_seconds=self.order.grace_seconds,
             cores=self.order.cores,
             locks=self.order.locks,
+            door=self.tree.enclose(),
         )
+        self.deadlines = Deadlines(self.folder, template)
         self.tree.session = job.pid
         _say(orders.session_line(job.pid))
         devices = self.order.devices
@@ -177,16 +187,23 @@ class Supervision:
             case Cause.CANCELLED:
                 return outcome.stopped(exit_status)
             case Cause.DRAINED:
-                return self._drained()
+                return outcome.released(SHUTTING_DOWN)
+            case Cause.PREEMPTED:
+                return self._preempted()
+            case Cause.OVERDUE:
+                return outcome.failed(self.reason)
             case Cause.ORPHANED:
                 return outcome.left()
         return outcome.of_exit(exit_status, last_words)
 
-    def _drained(self) -> Outcome:
-        """Given back uncharged, whoever wished it."""
-        if self.order.engine and not self.folder.read_word():
-            return outcome.preempted(f"{self.order.engine} ended the job.")
-        return outcome.released("The worker is shutting down.")
+    def _preempted(self) -> Outcome:
+        """Given back uncharged. On a node of a cluster the worker's own word comes with a signal too."""
+        if not self.order.engine:
+            by = f" by {self.reason}" if self.reason else ""
+            return outcome.preempted(f"The host was taken back{by}.")
+        if self.folder.read_word():
+            return outcome.released(SHUTTING_DOWN)
+        return outcome.preempted(f"{self.order.engine} ended the job.")
 
     def _tick(self, job_pid: int | None, within_seconds: float = TICK_SECONDS) -> Event | None:
         """The next event, or None after a moment: the time to look at the clocks."""
@@ -194,9 +211,14 @@ class Supervision:
         reap_adopted(except_pid=job_pid)
         if self.beats.silent_seconds() >= self.fence_seconds and self.cause < Cause.FENCED:
             return Event(Kind.FENCED, f"no answer to a heartbeat for {self.fence_seconds:g} s")
+        if job_pid is not None and self.cause is Cause.NONE and (late := self._overdue()):
+            return Event(Kind.OVERDUE, late)
         if self.kill_at is not None and boot_seconds() >= self.kill_at:
             self.tree.signal(signal.SIGKILL)
         return self.events.next(within_seconds)
+
+    def _overdue(self) -> str:
+        return self.deadlines.passed() if self.deadlines is not None else ""
 
     def _react(self, event: Event | None) -> None:
         """While something of the job still runs."""
@@ -209,6 +231,11 @@ class Supervision:
                 self._end_job(Cause.ORPHANED, grace_seconds=0.0)
             case Event(Kind.CANCELLED):
                 self._end_job(Cause.CANCELLED, self.order.grace_seconds)
+            case Event(Kind.OVERDUE, detail=reason):
+                log.warn("overdue", trial_id=self.order.trial_id, epoch=self.order.epoch, reason=reason)
+                self._end_job(Cause.OVERDUE, self.order.grace_seconds, reason)
+            case Event(Kind.PREEMPTED, detail=reason):
+                self._end_job(Cause.PREEMPTED, self.order.grace_seconds, reason)
             case Event(Kind.DRAINING):
                 self._end_job(Cause.DRAINED, self.order.grace_seconds)
             case Event(Kind.STOPPING):
@@ -216,18 +243,20 @@ class Supervision:
 
     def _hurry(self, event: Event | None) -> None:
         """A worker that shuts down, or has died, cannot wait for the server for ever."""
-        if event is None or event.kind not in {Kind.DRAINING, Kind.STOPPING, Kind.ORPHANED}:
+        gently = {Kind.DRAINING, Kind.PREEMPTED}
+        if event is None or event.kind not in {*gently, Kind.STOPPING, Kind.ORPHANED}:
             return
-        seconds = self.order.grace_seconds if event.kind is Kind.DRAINING else LAST_WORDS_SECONDS
+        seconds = self.order.grace_seconds if event.kind in gently else LAST_WORDS_SECONDS
         if self.patience_seconds is None or seconds < self.patience_seconds:
             self.patience_seconds = seconds
 
-    def _end_job(self, cause: Cause, grace_seconds: float) -> None:
+    def _end_job(self, cause: Cause, grace_seconds: float, reason: str = "") -> None:
         """SIGTERM for the first process, which knows its children; SIGKILL for all after the grace."""
         until = boot_seconds() + grace_seconds
         first = self.kill_at is None
         self.kill_at = until if self.kill_at is None else min(self.kill_at, until)
-        self.cause = max(self.cause, cause)
+        if cause > self.cause:
+            self.cause, self.reason = cause, reason
         if grace_seconds <= 0:
             self.tree.signal(signal.SIGKILL)
         elif first and self.tree.session is not None:
@@ -246,6 +275,7 @@ class Supervision:
 
     def _settle(self, ending: Outcome) -> Status:
         """Delivers everything, however long the server is away, unless the trial or the worker is lost."""
+        self.tree.close()
         if self.cause is Cause.FENCED:
             return Status.KEPT
         self.delivery.conclude(ending)

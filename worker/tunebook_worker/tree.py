@@ -7,24 +7,42 @@ from pathlib import Path
 
 import psutil
 
+from tunebook_worker import cgroup
+from tunebook_worker.cgroup import Cgroup
+from tunebook_worker.orders import JobFolder
+
 POLL_SECONDS = 0.02
 
 
 class Tree:
-    """The job's session, whatever carries its TUNEBOOK_JOB, and, in its supervisor, adopted orphans.
+    """The job's control group and session, what carries its TUNEBOOK_JOB, and, in its supervisor, adopted
+    orphans.
 
     `session` is None while it is not known; the other marks hold without it.
     """
 
     def __init__(self, job_file: Path, *, session: int | None = None, adopting: bool = False) -> None:
         self.session = session
+        self._job_file, self._cgroup_note = job_file, JobFolder(job_file.parent).cgroup
+        self._cgroup: Cgroup | None = None
         self._mark = b"TUNEBOOK_JOB=" + os.fsencode(job_file)
         self._adopting = adopting
 
+    def enclose(self) -> Path | None:
+        """Makes the control group where this host lets us; its door."""
+        self._cgroup = cgroup.create(self._job_file, self._cgroup_note)
+        return self._cgroup.door if self._cgroup is not None else None
+
+    def close(self) -> None:
+        """Removes the control group; for when nothing is left."""
+        if (group := self._group()) is not None:
+            group.remove()
+
     def members(self) -> list[psutil.Process]:
         """Those alive now; zombies do not count."""
-        own = os.getpid()
+        own, group = os.getpid(), self._group()
         found = {pid for pid in psutil.pids() if pid != own and self._is_ours(pid)}
+        found |= group.pids() if group is not None else set()
         living = []
         for pid in found:
             try:
@@ -40,6 +58,8 @@ class Tree:
     def signal(self, number: signal.Signals) -> int:
         """Sends it to every member; how many there were."""
         members = self.members()
+        if number is signal.SIGKILL and (group := self._group()) is not None:
+            group.kill()
         for member in members:
             try:
                 member.send_signal(number)
@@ -64,6 +84,12 @@ class Tree:
                 return False
             time.sleep(POLL_SECONDS)
         return True
+
+    def _group(self) -> Cgroup | None:
+        """Made by this process, or noted by the supervisor of the job."""
+        if self._cgroup is None:
+            self._cgroup = cgroup.noted(self._job_file, self._cgroup_note)
+        return self._cgroup
 
     def _is_ours(self, pid: int) -> bool:
         try:

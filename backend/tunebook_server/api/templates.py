@@ -47,6 +47,8 @@ def register(project_id: Id, body: JobTemplateIn, engine: Database, principal: R
         environment=body.environment,
         resources=body.resources,
         processes=body.processes,
+        silence_seconds=body.silence_seconds,
+        limit_seconds=body.limit_seconds,
         actor=principal.actor,
     )
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -24,6 +24,8 @@ class Outcome(StrEnum):
     PREEMPTED = "preempted"
 
 
+SIGNALS_MOST = 64
+WORKERS_SHOWN = 3
 UNCHARGED = frozenset({Outcome.RELEASED, Outcome.PREEMPTED})
 FINISHABLE = (Outcome.COMPLETED, Outcome.INFEASIBLE, Outcome.STOPPED, Outcome.FAILED)
 
@@ -66,6 +68,25 @@ class Swept:
 
 
 @dataclass(frozen=True, slots=True)
+class Fate:
+    """How a charged attempt ended, and where; `exit_status` below zero for a signal that was not ours."""
+
+    outcome: Outcome
+    exit_status: int | None = None
+    worker: str = ""
+
+    @property
+    def took_down(self) -> bool:
+        """Its worker was lost with it, or a process of it crashed or was killed, as for want of memory.
+
+        A shell or launcher in between says 128 + signal.
+        """
+        if self.outcome is not Outcome.FAILED or self.exit_status is None:
+            return self.outcome is Outcome.LOST
+        return self.exit_status < 0 or 128 < self.exit_status <= 128 + SIGNALS_MOST
+
+
+@dataclass(frozen=True, slots=True)
 class Ending:
     """How an attempt ends, and where that leaves its trial."""
 
@@ -104,8 +125,8 @@ def judge(outcome: Outcome, reason: str, *, metric: str, trial: Trial) -> tuple[
     return Outcome.FAILED, reason or f"ended without a value of {metric}"
 
 
-def end(trial: Trial, outcome: Outcome, reason: str, *, max_attempts: int, killed_each: bool) -> Ending:
-    """`killed_each`: the earlier charged attempts were all lost with their workers."""
+def end(trial: Trial, outcome: Outcome, reason: str, *, max_attempts: int, fates: Sequence[Fate]) -> Ending:
+    """`fates`: of all charged attempts, this one among them."""
     charged = outcome not in UNCHARGED
     if outcome in (Outcome.COMPLETED, Outcome.INFEASIBLE, Outcome.STOPPED):
         return Ending(TrialState(outcome), outcome, charged, reason)
@@ -113,10 +134,19 @@ def end(trial: Trial, outcome: Outcome, reason: str, *, max_attempts: int, kille
         return Ending(TrialState.STOPPED, outcome, charged, "cancelled")
     if not charged or trial.attempts < max_attempts:
         return Ending(TrialState.QUEUED, outcome, charged, reason)
-    poisoned = outcome is Outcome.LOST and killed_each
+    poisoned = bool(fates) and all(fate.took_down for fate in fates)
     if poisoned:
-        reason = f"poisoned: each of {trial.attempts} attempts was lost with its worker"
+        reason = _poisoned(fates, reason)
     return Ending(TrialState.FAILED, outcome, charged, reason, poisoned)
+
+
+def _poisoned(fates: Sequence[Fate], reason: str) -> str:
+    """Where all of it happened on one worker, that one may be to blame: a reader should see it."""
+    workers = sorted({fate.worker for fate in fates if fate.worker})
+    shown = ", ".join(workers[:WORKERS_SHOWN]) + (", …" if len(workers) > WORKERS_SHOWN else "")
+    where = f" ({shown})" if workers else ""
+    count = "its one attempt" if len(fates) == 1 else f"each of {len(fates)} attempts"
+    return f"poisoned: {count} crashed, or was killed or lost with its worker{where}; the last: {reason}"
 
 
 def finish_hash(epoch: int, state: str, reason: str, exit_status: int | None) -> bytes:

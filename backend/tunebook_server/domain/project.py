@@ -33,6 +33,8 @@ class JobTemplate:
     """An argv list, its working folder, and the variables copied from the worker's environment, by name.
 
     `processes`: how many of them one trial starts on its host, as torchrun does; one of them reports.
+    `silence_seconds`: a job from which no report, checkpoint or output has come for so long is ended, as
+    failed; `limit_seconds`: so is one that has run for so long. None: never.
     """
 
     id: int
@@ -46,3 +48,5 @@ class JobTemplate:
     created_at: datetime
     resources: Resources = field(default_factory=Resources)
     processes: int = 1
+    silence_seconds: int | None = None
+    limit_seconds: int | None = None

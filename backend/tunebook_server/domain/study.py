@@ -29,7 +29,15 @@ from tunebook_server.domain.study_limits import (
 )
 from tunebook_server.domain.system_metrics import is_system
 
-TEMPLATE_KEYS = ("command", "folder", "environment", "resources", "processes")
+TEMPLATE_KEYS = (
+    "command",
+    "folder",
+    "environment",
+    "resources",
+    "processes",
+    "silence_seconds",
+    "limit_seconds",
+)
 """Of `job` in a study's file: the client takes them out and registers a job template with them."""
 StudyState = Literal["running", "paused", "finished"]
 

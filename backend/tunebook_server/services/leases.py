@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from tunebook_server.domain import lifecycle
-from tunebook_server.domain.lifecycle import Outcome, Swept
+from tunebook_server.domain.lifecycle import Fate, Outcome, Swept
 from tunebook_server.domain.trial import Trial, TrialState
 from tunebook_server.settings import settings
 from tunebook_server.storage import attempts, audit, clock, studies, trials
@@ -61,12 +61,14 @@ def by_queue(engine: Engine, *, trial_ids: Sequence[int]) -> dict[str, list[int]
 
 
 def _expire(connection: Connection, trial: Trial) -> Trial:
+    earlier = attempts.fates(connection, trial.id)
+    fate = Fate(Outcome.LOST, worker=attempts.worker_name(connection, trial))
     ending = lifecycle.end(
         trial,
         Outcome.LOST,
         LOST,
         max_attempts=studies.max_attempts(connection, trial.study_id),
-        killed_each=attempts.all_lost(connection, trial.id),
+        fates=[*earlier, fate],
     )
     attempts.end(connection, trial.id, trial.epoch, ending, reason=LOST)
     detail = {"epoch": trial.epoch, "state": ending.state.value, "poisoned": ending.poisoned}

@@ -77,9 +77,7 @@ def _mark(connection: Connection, *, revoke_tokens: bool, detail: Mapping[str, o
 
 
 def _give_back(connection: Connection, trial: Trial) -> Trial:
-    ending = lifecycle.end(
-        trial, Outcome.RELEASED, REASON, max_attempts=trial.attempts + 1, killed_each=False
-    )
+    ending = lifecycle.end(trial, Outcome.RELEASED, REASON, max_attempts=trial.attempts + 1, fates=())
     attempts.end(connection, trial.id, trial.epoch, ending, reason=REASON)
     audit.write(
         connection,

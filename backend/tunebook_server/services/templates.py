@@ -15,6 +15,7 @@ from tunebook_server.storage.engine import Engine, transaction
 WORDS_MOST = 1000
 WORD_LONGEST = 10_000
 FOLDER_LONGEST = 4096
+DEADLINE_MOST = 366 * 86_400
 
 
 def register(
@@ -27,6 +28,8 @@ def register(
     environment: Sequence[str] = (),
     resources: Mapping[str, object] | None = None,
     processes: int = 1,
+    silence_seconds: int | None = None,
+    limit_seconds: int | None = None,
     actor: str,
 ) -> JobTemplate:
     """A new version of the name, or the newest one when it says the same already.
@@ -38,13 +41,17 @@ def register(
     _words(argv, field="argv")
     _words(environment, field="environment", least=0)
     whole_number(processes, field="processes", low=1, high=PROCESSES_MOST)
+    deadlines = {"silence_seconds": silence_seconds, "limit_seconds": limit_seconds}
+    for field, seconds in deadlines.items():
+        if seconds is not None:
+            whole_number(seconds, field=field, low=1, high=DEADLINE_MOST)
     needs = _resources(resources or {})
     with transaction(engine) as connection:
         # The project's row orders registrations: two at once would make the same version.
         if projects.lock(connection, project_id) is None:
             raise NotFound(f"there is no project {project_id}")
         newest = templates.newest(connection, project_id, name)
-        wanted = (tuple(argv), folder, tuple(environment), needs, processes)
+        wanted = (tuple(argv), folder, tuple(environment), needs, processes, silence_seconds, limit_seconds)
         if newest is not None and _content(newest) == wanted:
             return newest
         template = templates.add(
@@ -57,6 +64,8 @@ def register(
             environment=environment,
             resources=needs,
             processes=processes,
+            silence_seconds=silence_seconds,
+            limit_seconds=limit_seconds,
             created_by=actor,
         )
         detail = {"name": name, "version": template.version}
@@ -90,7 +99,15 @@ def page(
 
 
 def _content(template: JobTemplate) -> tuple[object, ...]:
-    return template.argv, template.folder, template.environment, template.resources, template.processes
+    return (
+        template.argv,
+        template.folder,
+        template.environment,
+        template.resources,
+        template.processes,
+        template.silence_seconds,
+        template.limit_seconds,
+    )
 
 
 def _resources(document: Mapping[str, object]) -> Resources:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from tunebook_server.domain import lifecycle
 from tunebook_server.domain.edition import refuse_stale
 from tunebook_server.domain.errors import Conflict, Fenced, Gone, Mismatch, NotFound
-from tunebook_server.domain.lifecycle import Beat, Ending, Outcome
+from tunebook_server.domain.lifecycle import Beat, Ending, Fate, Outcome
 from tunebook_server.domain.study import Study
 from tunebook_server.domain.texts import (
     INTEGER_HIGHEST,
@@ -223,7 +223,7 @@ def _end_attempt(
         lifecycle.fence(trial, epoch)
         study = studies.get(connection, trial.study_id)
         assert study is not None
-        ending = _ending(connection, study, trial, outcome, reason)
+        ending = _ending(connection, study, trial, outcome, reason, exit_status=exit_status)
         attempt_rows.end(
             connection,
             trial_id,
@@ -247,14 +247,23 @@ def _ended_before(connection: Connection, trial: Trial, epoch: int, sent: bytes)
     return applied == sent
 
 
-def _ending(connection: Connection, study: Study, trial: Trial, outcome: Outcome, reason: str) -> Ending:
+def _ending(
+    connection: Connection,
+    study: Study,
+    trial: Trial,
+    outcome: Outcome,
+    reason: str,
+    *,
+    exit_status: int | None,
+) -> Ending:
     outcome, reason = lifecycle.judge(outcome, reason, metric=study.objective.metric, trial=trial)
+    fate = Fate(outcome, exit_status, attempt_rows.worker_name(connection, trial))
     return lifecycle.end(
         trial,
         outcome,
         reason,
         max_attempts=study.max_attempts,
-        killed_each=attempt_rows.all_lost(connection, trial.id),
+        fates=[*attempt_rows.fates(connection, trial.id), fate],
     )
 
 

@@ -7,12 +7,13 @@ from typing import Any
 from sqlalchemy import Row, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import distinct_on
 
-from tunebook_server.domain.lifecycle import Ending, Outcome
+from tunebook_server.domain.lifecycle import Ending, Fate, Outcome
 from tunebook_server.domain.trial import Attempt, Checkpoint, Trial
 from tunebook_server.storage import tables
 from tunebook_server.storage.engine import Connection
 
-attempts = tables.attempts
+FATES_MOST = 1000
+attempts, workers = tables.attempts, tables.workers
 _COLUMNS = tuple(attempts.c[field.name] for field in fields(Attempt))
 
 
@@ -125,14 +126,23 @@ def drop(connection: Connection, trial_id: int, epoch: int, points: int) -> None
     _change(connection, trial_id, epoch, {"dropped_points": attempts.c.dropped_points + points})
 
 
-def all_lost(connection: Connection, trial_id: int) -> bool:
-    """Whether every charged attempt that has ended was lost with its worker."""
+def fates(connection: Connection, trial_id: int) -> list[Fate]:
+    """Of the charged attempts that have ended; the newest 1,000, in order."""
     query = (
-        select(attempts.c.epoch)
-        .where(attempts.c.trial_id == trial_id, attempts.c.charged, attempts.c.outcome != Outcome.LOST.value)
-        .limit(1)
+        select(attempts.c.outcome, attempts.c.exit_status, func.coalesce(workers.c.name, "").label("worker"))
+        .outerjoin_from(attempts, workers, workers.c.id == attempts.c.worker_id)
+        .where(attempts.c.trial_id == trial_id, attempts.c.charged, attempts.c.outcome.is_not(None))
+        .order_by(attempts.c.epoch.desc())
+        .limit(FATES_MOST)
     )
-    return connection.execute(query).one_or_none() is None
+    rows = connection.execute(query)
+    return [Fate(Outcome(row.outcome), row.exit_status, row.worker) for row in rows][::-1]
+
+
+def worker_name(connection: Connection, trial: Trial) -> str:
+    """Of the worker that holds the trial; empty for a loop."""
+    query = select(workers.c.name).where(workers.c.id == trial.worker_id)
+    return connection.execute(query).scalar_one_or_none() or ""
 
 
 def _change(connection: Connection, trial_id: int, epoch: int, changes: Mapping[str, object]) -> None:

@@ -135,6 +135,8 @@ job_templates = Table(
     Column("labels", JSONB, nullable=False, server_default=text("'{}'")),
     _number("processes", "1"),
     _text("queue", "trials"),
+    Column("silence_seconds", Integer),
+    Column("limit_seconds", Integer),
     UniqueConstraint("project_id", "name", "version"),
 )
 

@@ -24,6 +24,8 @@ def add(
     environment: Sequence[str],
     resources: Resources,
     processes: int,
+    silence_seconds: int | None,
+    limit_seconds: int | None,
     created_by: str,
 ) -> JobTemplate:
     statement = (
@@ -40,6 +42,8 @@ def add(
             labels=dict(resources.labels),
             queue=resources.queue,
             processes=processes,
+            silence_seconds=silence_seconds,
+            limit_seconds=limit_seconds,
             created_by=created_by,
         )
         .returning(_templates)
@@ -87,4 +91,6 @@ def _template(row: Row[Any]) -> JobTemplate:
         created_at=row.created_at,
         resources=Resources(row.gpus, row.cpus, row.labels),
         processes=row.processes,
+        silence_seconds=row.silence_seconds,
+        limit_seconds=row.limit_seconds,
     )

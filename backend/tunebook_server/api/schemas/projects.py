@@ -9,9 +9,10 @@ from tunebook_server.api.schemas import Lines, Name, Received, Sent, Word
 from tunebook_server.domain.project import ProjectSummary
 from tunebook_server.domain.resources import CPUS_MOST, GPUS_MOST, LABELS_MOST, PROCESSES_MOST, WORD
 from tunebook_server.domain.study_limits import PARALLEL_MOST, WEIGHT_LEAST, WEIGHT_MOST
-from tunebook_server.services.templates import FOLDER_LONGEST, WORD_LONGEST, WORDS_MOST
+from tunebook_server.services.templates import DEADLINE_MOST, FOLDER_LONGEST, WORD_LONGEST, WORDS_MOST
 
 Argument = Annotated[Word, Field(min_length=1, max_length=WORD_LONGEST)]
+Deadline = Annotated[int | None, Field(ge=1, le=DEADLINE_MOST)]
 
 
 class ProjectIn(Received):
@@ -80,7 +81,9 @@ RESOURCES: dict[str, Any] = {
 class JobTemplateIn(Received):
     """`argv`: the program and its first arguments; values of hyperparameters follow as `--name=value`.
     `environment`: names of variables copied from the worker's environment. `processes`: how many of them a
-    trial starts, each told its rank as torchrun does."""
+    trial starts, each told its rank as torchrun does. `silence_seconds`: a job from which no report,
+    checkpoint or output has come for so long is ended, as failed; `limit_seconds`: so is one that has run for
+    so long."""
 
     name: Name = Field(examples=["digits-mlp"])
     argv: list[Argument] = Field(
@@ -92,6 +95,8 @@ class JobTemplateIn(Received):
     )
     resources: Annotated[dict[str, Any], WithJsonSchema(RESOURCES)] = Field(default={})
     processes: int = Field(default=1, ge=1, le=PROCESSES_MOST)
+    silence_seconds: Deadline = Field(default=None, examples=[1800])
+    limit_seconds: Deadline = Field(default=None, examples=[86_400])
 
 
 class ResourcesOut(Sent):
@@ -110,5 +115,7 @@ class JobTemplateOut(Sent):
     environment: list[str]
     resources: ResourcesOut
     processes: int
+    silence_seconds: int | None
+    limit_seconds: int | None
     created_by: str
     created_at: datetime
