@@ -135,7 +135,7 @@ def end(trial: Trial, outcome: Outcome, reason: str, *, max_attempts: int, fates
     if not charged or trial.attempts < max_attempts:
         return Ending(TrialState.QUEUED, outcome, charged, reason)
     poisoned = bool(fates) and all(fate.took_down for fate in fates)
-    if poisoned:
+    if poisoned and len(fates) > 1:
         reason = _poisoned(fates, reason)
     return Ending(TrialState.FAILED, outcome, charged, reason, poisoned)
 
@@ -145,8 +145,8 @@ def _poisoned(fates: Sequence[Fate], reason: str) -> str:
     workers = sorted({fate.worker for fate in fates if fate.worker})
     shown = ", ".join(workers[:WORKERS_SHOWN]) + (", …" if len(workers) > WORKERS_SHOWN else "")
     where = f" ({shown})" if workers else ""
-    count = "its one attempt" if len(fates) == 1 else f"each of {len(fates)} attempts"
-    return f"poisoned: {count} crashed, or was killed or lost with its worker{where}; the last: {reason}"
+    each = f"each of {len(fates)} attempts"
+    return f"poisoned: {each} crashed, or was killed or lost with its worker{where}; the last: {reason}"
 
 
 def finish_hash(epoch: int, state: str, reason: str, exit_status: int | None) -> bytes:
