@@ -115,10 +115,10 @@ class Live:
         return server
 
     @contextlib.contextmanager
-    def replica(self) -> Iterator[tuple[Process, str]]:
+    def replica(self, **environment: str) -> Iterator[tuple[Process, str]]:
         """One more server on the same database, and its address: who speaks to it alone can be cut off."""
         port = free_port()
-        server = self.start("replica", "server", "--no-migrate", "--port", str(port))
+        server = self.start("replica", "server", "--no-migrate", "--port", str(port), **environment)
         url = f"http://127.0.0.1:{port}"
         try:
             with contextlib.closing(Api(url, self.token)) as api:

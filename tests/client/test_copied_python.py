@@ -4,6 +4,7 @@ import ast
 import html
 import re
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,6 +15,7 @@ from sqlalchemy import Engine
 
 from tests.live import Live
 from tests.scale import build
+from tunebook.api import Api
 from tunebook.figure import Figure
 from tunebook_server.pages.catalogue import CATALOGUE
 from tunebook_server.services import access, studies
@@ -49,6 +51,17 @@ def evaluated(code: str) -> Any:
         names["client"].close()
 
 
+def sampled(live: Live, study_id: int) -> int:
+    """A trial whose host was measured beside it."""
+    live.api.patch(f"/studies/{study_id}", {"budget": 100, "state": "running"})
+    (claim,) = live.api.post(f"/studies/{study_id}/trials:ask", {"client_id": "loop"})["trials"]
+    trial = int(claim["trial"]["id"])
+    series = {"system/cpu_percent": {"step": [1, 2], "value": [50.0, 60.0]}}
+    with closing(Api(live.url, claim["token"])) as api:
+        api.post(f"/trials/{trial}:report", {"epoch": claim["epoch"], "sequence": 0, "series": series})
+    return trial
+
+
 def test_the_copied_python_of_every_kind_makes_its_figure(
     live: Live,
     database: Engine,
@@ -59,7 +72,7 @@ def test_the_copied_python_of_every_kind_makes_its_figure(
     study_id = build(database, trials=48, points=10)
     other = build(database, trials=24, points=10)
     best, second = (studies.get(database, study_id=each).best_trial_id for each in (study_id, other))
-    pages = [f"/studies/{study_id}", f"/trials/{best}"]
+    pages = [f"/studies/{study_id}", f"/trials/{best}", f"/trials/{sampled(live, study_id)}"]
     pages += [f"/compare?studies={study_id},{other}", f"/compare?trials={best},{second}"]
     pages += [f"/studies/{study_id}/plots?kind={entry.kind}" for entry in CATALOGUE]
     texts = [browser_session.get(page).raise_for_status().text for page in pages]

@@ -1,6 +1,6 @@
 """A training job for the storm: it reports and writes down every step with the time, and what the SDK raises.
 
-`--record=FOLDER`: `TRIAL-EPOCH` there holds a line a step; `exceptions` what training saw.
+`--record=FOLDER --steps=N`: `TRIAL-EPOCH` there holds a line a step; `exceptions` what training saw.
 """
 
 import argparse
@@ -18,11 +18,13 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--record", type=Path, required=True)
     parser.add_argument("--rate", type=float)
-    record = parser.parse_args().record
+    parser.add_argument("--steps", type=int, default=STEPS)
+    options = parser.parse_args()
+    record: Path = options.record
     trial = tunebook.current_trial()
     file = os.open(record / f"{trial.number}-{trial.epoch}", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     first = 1 if trial.resume_step is None else trial.resume_step + 1
-    for step in range(first, STEPS + 1):
+    for step in range(first, options.steps + 1):
         try:
             trial.report(step, {"loss": loss(step, trial.epoch)})
             if step % CHECKPOINT_STEPS == 0:

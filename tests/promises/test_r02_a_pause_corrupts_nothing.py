@@ -76,7 +76,7 @@ def ask(live: Live, study: int) -> dict[str, Any]:
 
 def pause_and_wake(live: Live, trials: int) -> float:
     """Seconds from the wake until nothing of the old attempts runs, once a second worker has their trials."""
-    study = live.study(live.script(REPORTS), trials=trials, parallel=trials)
+    study = live.study(live.script(REPORTS), trials=trials, parallel=trials, checkpoints={"keep": "all"})
     of_study = f"JOIN trials ON trials.id = trial_id WHERE study_id = {study}"
     with live.worker(slots=trials) as first:
         saving = f"SELECT count(DISTINCT trial_id) AS some FROM checkpoints {of_study}"

@@ -121,15 +121,15 @@ class Storm:
             self.stack.join("host-1")
 
 
-def create(stack: Stack, record: Path) -> int:
-    argv = ["python", storm_training.__file__, f"--record={record}"]
+def create(stack: Stack, record: Path, *, trials: int = TRIALS, steps: int = STEPS) -> int:
+    argv = ["python", storm_training.__file__, f"--record={record}", f"--steps={steps}"]
     template = {"name": "storm", "argv": argv, "folder": str(record), "environment": []}
     document = {
         "name": "storm",
         "goal": "every trial ends, once",
         "objective": {"metric": "loss", "direction": "minimize", "evaluation": "best"},
         "sampler": {"name": "halton", "seed": 1, "options": {}},
-        "budget": {"trials": TRIALS, "parallel": 100, "attempts": 20},
+        "budget": {"trials": trials, "parallel": 100, "attempts": 20},
         "space": [{"name": "rate", "type": "float", "low": 0.1, "high": 1.0}],
         "job": {"template": "storm"},
     }

@@ -33,8 +33,10 @@ function put(/** @type {HTMLElement} */ log, /** @type {any} */ piece, /** @type
 }
 
 let busy = false;
+let missed = false; // an edge was reached while a piece was on its way: no scroll tells of it again
 async function more(/** @type {HTMLElement} */ log, /** @type {boolean} */ up) {
   const edge = /** @type {HTMLElement} */ (up ? log.firstElementChild : log.lastElementChild);
+  missed ||= busy;
   if (busy || (up && edge.dataset.first === "0")) return;
   busy = true;
   try {
@@ -46,7 +48,14 @@ async function more(/** @type {HTMLElement} */ log, /** @type {boolean} */ up) {
     } else if (piece.content) put(log, piece, up);
   } finally {
     busy = false;
+    if (missed) look(log);
   }
+}
+
+function look(/** @type {HTMLElement} */ log) {
+  missed = false;
+  if (log.scrollTop < EDGE_PIXELS) more(log, true);
+  else if (log.scrollHeight - log.scrollTop - log.clientHeight < EDGE_PIXELS) more(log, false);
 }
 
 async function follow(/** @type {HTMLElement} */ log) {
@@ -60,9 +69,6 @@ const log = document.getElementById("log");
 if (log) {
   const mark = log.querySelector("mark");
   log.scrollTop = mark ? mark.offsetTop - log.clientHeight / 2 : log.scrollHeight;
-  log.addEventListener("scroll", () => {
-    if (log.scrollTop < EDGE_PIXELS) more(log, true);
-    else if (log.scrollHeight - log.scrollTop - log.clientHeight < EDGE_PIXELS) more(log, false);
-  });
+  log.addEventListener("scroll", () => look(log));
   if (log.hasAttribute("data-live")) setInterval(() => follow(log), EVERY_MS);
 }
