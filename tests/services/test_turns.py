@@ -197,9 +197,17 @@ def test_a_lost_answer_is_given_again(engine: Engine) -> None:
     running_study(engine)
     worker = make_worker(engine)
     first = claims.claim_next(engine, worker_id=worker, key="same")
-    again = claims.claim_next(engine, worker_id=worker, key="same")
     assert first is not None
+    with engine.begin() as connection:
+        connection.execute(
+            text("UPDATE trials SET lease_expires_at = now() + interval '1 s' WHERE epoch = 1")
+        )
+    again = claims.claim_next(engine, worker_id=worker, key="same")
     assert again is not None
+    # Its fence is reckoned from the second request: a lease from the first would end before the fence.
+    assert first.trial.lease_expires_at is not None
+    assert again.trial.lease_expires_at is not None
+    assert again.trial.lease_expires_at >= first.trial.lease_expires_at
     assert (again.trial.id, again.trial.epoch) == (first.trial.id, first.trial.epoch)
     assert again.token != first.token
     other = claims.claim_next(engine, worker_id=worker, key="other")

@@ -173,8 +173,13 @@ def _take(
 
 
 def _held_again(connection: Connection, worker_id: int, holder: str) -> Claim | None:
-    """What this key was given before, where the answer may have been lost."""
+    """What this key was given before, where the answer may have been lost.
+
+    With a whole lease from now on: the worker reckons its fence from this request, not from the lost one.
+    """
     held = trials.held_under(connection, worker_id, holder)
+    if held is not None:
+        held = trials.beat(connection, held.id, held.epoch, lease_seconds=settings().lease_seconds)
     if held is None:
         return None
     study = _lock(connection, held.study_id)
