@@ -9,7 +9,7 @@ import httpx
 from tests.api.site import DESIGN, Site, World
 from tunebook_server.domain.trial import TrialState
 from tunebook_server.pages.catalogue import CATALOGUE, entries
-from tunebook_server.services import figures, metrics, projects, studies, trials
+from tunebook_server.services import figures, metrics, projects, studies, templates, trials
 
 PAGES = (
     "/",
@@ -235,3 +235,50 @@ def test_every_figure_of_the_catalogue_can_be_drawn(site: Site, world: World) ->
         assert src, entry.kind
         assert browse(site, html.unescape(src[1])).status_code == 200, src[1]
     assert browse(site, f"/studies/{world.study}/plots?kind=nothing").status_code == 404
+
+
+def test_budget_and_turn_are_changed_while_a_study_runs(site: Site, world: World) -> None:
+    path = f"/studies/{world.study}"
+    found = re.search(r'name="edition" value="([^"]+)"', browse(site, path).text)
+    assert found
+    edition = found[1]
+    changed = {"budget": "60", "parallel": "3", "priority": "-2", "weight": "2.5", "edition": edition}
+    assert send(site, f"{path}/turn", **changed).status_code == 303
+    study = studies.get(site.engine, study_id=world.study)
+    assert (study.budget, study.parallel, study.priority, study.weight) == (60, 3, -2, 2.5)
+    assert "priority -2, weight 2.5" in browse(site, path).text
+    assert send(site, f"{path}/turn", weight="3", edition=edition).status_code == 412
+    for name, value in (
+        ("weight", "nan"),
+        ("weight", "-1"),
+        ("priority", "1e3"),
+        ("budget", "<b>"),
+        ("parallel", "0"),
+    ):
+        answer = send(site, f"{path}/turn", **{name: value})
+        assert answer.status_code == 422, name
+        assert f"{name} is" in answer.text.lower()
+        assert "<b>" not in answer.text.partition("<main")[2]
+    assert studies.get(site.engine, study_id=world.study) == study
+
+
+def test_a_project_has_a_share_and_its_templates_say_what_they_need(site: Site, world: World) -> None:
+    path = f"/projects/{world.project}"
+    assert send(site, path, weight="4", parallel="7").status_code == 303
+    project = projects.get(site.engine, project_id=world.project)
+    assert (project.weight, project.parallel) == (4.0, 7)
+    assert send(site, path, parallel="").status_code == 303
+    assert projects.get(site.engine, project_id=world.project).parallel is None
+    assert send(site, path, parallel="many").status_code == 422
+    needs = {"gpus": 2, "labels": {"gpu": "h200"}}
+    templates.register(
+        site.engine,
+        project_id=world.project,
+        name="large",
+        argv=["python"],
+        folder="/",
+        resources=needs,
+        processes=2,
+        actor="user:tester",
+    )
+    assert "2 GPUs, gpu h200, 2 processes" in browse(site, path).text
