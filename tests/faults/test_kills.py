@@ -64,8 +64,13 @@ def catches_what_it_is_there_for(up: Up, trial_id: int, record: Path) -> None:
     up.rows("UPDATE metric_batches SET received_at = now() RETURNING 1")
     with pytest.raises(AssertionError):
         check_fences(up)
-    last = f"SELECT max(sequence) FROM metric_chunks WHERE trial_id = {trial_id} AND level = 0"
-    up.rows(f"DELETE FROM metric_chunks WHERE trial_id = {trial_id} AND sequence = ({last}) RETURNING 1")
+    up.rows(
+        "DELETE FROM metric_chunks WHERE (trial_id, metric_id, epoch, level, sequence) = ("
+        "SELECT trial_id, metric_id, epoch, level, sequence FROM metric_chunks"
+        " JOIN metrics ON metrics.id = metric_id"
+        f" WHERE trial_id = {trial_id} AND name = 'loss' ORDER BY level, epoch DESC, sequence DESC LIMIT 1)"
+        " RETURNING 1"
+    )
     with pytest.raises(AssertionError):
         check_points(up, trial_id, record)
 

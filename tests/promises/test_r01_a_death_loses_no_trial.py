@@ -1,7 +1,10 @@
 """R1: the death of a worker, a supervisor or a job never loses a trial."""
 
+import contextlib
 import random
 import shutil
+from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +29,8 @@ from tunebook_server.embedded.postgres import Postgres
 pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("promises")]
 
 SLOTS = 2
-HELD = "SELECT trial_id, epoch FROM attempts WHERE ended_at IS NULL ORDER BY trial_id"
+ALL = "SELECT trial_id, epoch, ended_at FROM attempts"
+HELD, ENDED = f"{ALL} WHERE ended_at IS NULL", f"{ALL} WHERE ended_at IS NOT NULL"
 
 
 def test_kills_of_all_kinds(
@@ -82,31 +86,34 @@ def test_without_the_sweep_trials_are_lost(postgres: Postgres, tmp_path: Path, f
 def kill(live: Live, worker: Process, victim: str) -> list[float]:
     """kill -9 of a supervisor, of a job's first process, or of worker, supervisors and jobs at once. For each
     attempt that this ended, the seconds after which the database knew."""
+    began = rows(live, "SELECT clock_timestamp() AS at")[0]["at"]
     if victim == "whole":
-        held = [(row["trial_id"], row["epoch"]) for row in rows(live, HELD)]
         kill_all(family(live, worker))
         worker.popen.wait()
-    else:
-        supervisor, job = until(lambda: pair(worker), "a supervisor has a job")
-        held = [attempt_of(job)]
-        (supervisor if victim == "supervisor" else job).kill()
-    killed_at = rows(live, "SELECT clock_timestamp() AS at")[0]["at"]
-    of = " OR ".join(f"(trial_id = {trial} AND epoch = {epoch})" for trial, epoch in held)
-    ends = f"SELECT ended_at FROM attempts WHERE {of}"
-    until(lambda: all(row["ended_at"] for row in rows(live, ends)), "the attempts it held have ended")
-    return [(row["ended_at"] - killed_at).total_seconds() for row in rows(live, ends)]
+        until(lambda: not rows(live, HELD), "the attempts that it held have ended")
+        return [ended_after(row, began) for row in rows(live, ENDED) if row["ended_at"] > began]
+    supervisor, job, held = until(lambda: pair(worker), "a supervisor has a job")
+    (supervisor if victim == "supervisor" else job).kill()
+    of_it = "%s WHERE ended_at IS NOT NULL AND trial_id = %d AND epoch = %d"
+    (row,) = until(lambda: rows(live, of_it % (ALL, *held)), "the attempt that it held has ended")
+    return [ended_after(row, began)]
 
 
-def pair(worker: Process) -> tuple[psutil.Process, psutil.Process] | None:
-    """A supervisor and the first process of its job, once that runs its own program."""
+def ended_after(attempt: Mapping[str, Any], began: datetime) -> float:
+    seconds: float = (attempt["ended_at"] - began).total_seconds()
+    return seconds
+
+
+def pair(worker: Process) -> tuple[psutil.Process, psutil.Process, tuple[int, int]] | None:
+    """A supervisor, the first process of its job once that runs its own program, and the attempt."""
     for supervisor in supervisors(worker):
-        for job in supervisor.children():
-            if job.environ().get("TUNEBOOK_JOB"):
-                return supervisor, job
+        with contextlib.suppress(psutil.NoSuchProcess):  # it has just ended by itself
+            for job in supervisor.children():
+                if folder := job.environ().get("TUNEBOOK_JOB"):
+                    return supervisor, job, attempt_of(Path(folder).parent)
     return None
 
 
-def attempt_of(job: psutil.Process) -> tuple[int, int]:
-    """By the folder that names it."""
-    trial, epoch = Path(job.environ()["TUNEBOOK_JOB"]).parent.name.split("-")
+def attempt_of(folder: Path) -> tuple[int, int]:
+    trial, epoch = folder.name.split("-")
     return int(trial), int(epoch)
