@@ -1,5 +1,6 @@
 """Jobs of the promises, workers that are broken on purpose, and what the database says of both."""
 
+import contextlib
 import os
 import signal
 from collections.abc import Iterable
@@ -78,7 +79,12 @@ def wrong_resumes(live: Live) -> int:
 
 
 def supervisors(worker: Process) -> list[psutil.Process]:
-    return [p for p in psutil.Process(worker.pid).children() if "tunebook_worker.supervisor" in p.cmdline()]
+    found = []
+    for child in psutil.Process(worker.pid).children():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if "tunebook_worker.supervisor" in child.cmdline():
+                found.append(child)
+    return found
 
 
 def family(live: Live, worker: Process) -> list[psutil.Process]:
