@@ -34,7 +34,7 @@ types: $(STAMP)
 bench: $(STAMP)
 	for bench in ingest report ask open_study findings_cost; do $(BIN)/python -m benchmarks.$$bench || exit 1; done
 screenshots: $(STAMP)
-	for part in playbook tutorial; do $(BIN)/python -m screenshots $$part || exit 1; done
+	for part in playbook tutorial watching; do $(BIN)/python -m screenshots $$part || exit 1; done
 lock: $(STAMP)
 	$(BIN)/uv pip compile pyproject.toml --extra dev --generate-hashes --universal --python-version 3.11 \
 		--no-header --quiet -o requirements.lock

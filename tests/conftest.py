@@ -15,9 +15,9 @@ from sqlalchemy import Engine
 from tests import chromium
 from tests.chromium import pytest_collection_modifyitems, pytest_terminal_summary
 from tests.promises.options import pytest_addoption
+from tests.template import make_template
 from tunebook_server.embedded.postgres import Postgres
 from tunebook_server.storage.engine import connect
-from tunebook_server.storage.migrate import migrate
 
 # A busy machine is no fault of the code: examples are limited by number, never by time. In CI they are the
 # same each time, so that a change is judged by what it changed; everywhere else they are new.
@@ -47,10 +47,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
     folder: Path = tmp_path_factory.mktemp("postgres")
     server = Postgres(folder, settings={"fsync": "off", "max_connections": "200"})
     server.start()
-    _execute(server, "CREATE DATABASE template")
-    engine = connect(server.url("template"))
-    migrate(engine)
-    engine.dispose()
+    make_template(server)
     yield server
     server.stop()
 

@@ -9,9 +9,8 @@ from typing import Any, Protocol, TypeVar
 import pytest
 
 from tests.promises.record import Record, Value, promise_of
+from tests.template import make_template
 from tunebook_server.embedded.postgres import Postgres
-from tunebook_server.storage.engine import connect
-from tunebook_server.storage.migrate import migrate
 
 T = TypeVar("T")
 
@@ -85,13 +84,7 @@ def durable(tmp_path: Path) -> Iterator[Callable[..., Postgres]]:
         server = Postgres(tmp_path / f"postgres-{len(started)}", settings=settings)
         started.append(server)
         server.start()
-        engine = connect(server.url("postgres"))
-        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.exec_driver_sql("CREATE DATABASE template")
-        engine.dispose()
-        engine = connect(server.url("template"))
-        migrate(engine)
-        engine.dispose()
+        make_template(server)
         return server
 
     yield start

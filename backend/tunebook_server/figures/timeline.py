@@ -12,6 +12,7 @@ from tunebook_server.figures.marks import wanted
 ROW_PIXELS = 22
 ROWS_MOST = 60
 LIVE = "running"
+MARGIN_PARTS = 50
 LEGEND_COLUMNS = 3  # of a figure 400 pixels wide
 LOOKS = {  # outcome: colour's role, opacity
     "completed": ("series-1", 0.8),
@@ -68,7 +69,7 @@ def compute(
     """Rows by worker; attempts of one worker that overlap take further rows, its slots.
 
     `attempts`: of all, those left out included. Live attempts end at `now`. `places` have so many rows at
-    least, though nothing ran there; `since` is where the axis starts.
+    least, though nothing ran there; the axis never starts before `since`.
     """
     places = places or {}
     by_place: dict[str, list[Span]] = {}
@@ -122,7 +123,14 @@ def draw(plot: TimelinePlot) -> Figure:
 
 
 def _window(plot: TimelinePlot) -> dict[str, Any]:
-    return {} if plot.since is None else {"range": [_time(plot.since), _time(plot.now)]}
+    """From a little before the first attempt of the window: minutes of work are no line in six hours."""
+    if plot.since is None:
+        return {}
+    if not plot.bars:
+        return {"range": [_time(plot.since), _time(plot.now)]}
+    first = min(bar.span.claimed for bar in plot.bars)
+    begin = max(plot.since, first - (plot.now - first) / MARGIN_PARTS)
+    return {"range": [_time(begin), _time(plot.now)]}
 
 
 def _outcome(span: Span) -> str:
