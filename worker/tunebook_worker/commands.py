@@ -20,6 +20,7 @@ from tunebook.errors import ApiError, Unreachable
 from tunebook_worker import app, leftovers, log, options
 from tunebook_worker.clock import boot_seconds
 from tunebook_worker.kernel import keep_private
+from tunebook_worker.launchers.engine import WrongConfiguration
 from tunebook_worker.options import Options, WrongOption
 from tunebook_worker.orders import ONE_WISH_SECONDS, Word
 from tunebook_worker.registration import Registration
@@ -37,7 +38,7 @@ def worker(argv: Sequence[str]) -> int:
     )
     parser.add_argument("--slots", type=int, help="trials at the same time; default: one per GPU, else one")
     parser.add_argument(
-        "--launcher", help="where trials run: local (the default), or slurm; docs/launchers.md"
+        "--launcher", help="where trials run: local (the default), slurm or kubernetes; docs/launchers.md"
     )
     parser.add_argument("--name", help="unique among workers; default: the host's name")
     parser.add_argument(
@@ -71,6 +72,9 @@ def worker(argv: Sequence[str]) -> int:
         return run(chosen)
     except ApiError as error:
         log.warn("the server refuses this worker", detail=str(error))
+        return 2
+    except WrongConfiguration as error:
+        sys.stderr.write(f"tunebook worker: {error}\n")
         return 2
     finally:
         os.close(lock)

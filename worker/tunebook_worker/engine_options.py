@@ -5,7 +5,10 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-LAUNCHERS = ("local", "slurm")
+from tunebook_worker import kubernetes_options
+from tunebook_worker.kubernetes_options import KubernetesOptions
+
+LAUNCHERS = ("local", "slurm", "kubernetes")
 GPUS_MOST, CPUS_MOST = 64, 4096
 OURS = frozenset({"wrap", "array", "job-name", "output", "error", "parsable", "ntasks", "export", "input"})
 _OPTION = re.compile(r"--([a-z][a-z0-9-]*)(=[^\x00-\x1f]*)?")
@@ -26,9 +29,12 @@ class EngineOptions:
     slurm_options: tuple[str, ...]
     slurm_labels: Mapping[tuple[str, str], str]
     """A label that the worker offers, and the option that finds such nodes."""
+    kubernetes: KubernetesOptions | None = None
 
     @property
     def labels(self) -> dict[str, str]:
+        if self.kubernetes is not None:
+            return dict(self.kubernetes.labels.keys())
         return dict(self.slurm_labels.keys())
 
 
@@ -48,7 +54,16 @@ def read(environment: Mapping[str, str], *, launcher: str | None = None) -> Engi
             _options(environment.get("TUNEBOOK_SLURM_OPTIONS", ""), "TUNEBOOK_SLURM_OPTIONS")
         ),
         slurm_labels=_labels(environment.get("TUNEBOOK_SLURM_LABELS", "")),
+        kubernetes=_kubernetes(environment) if chosen == "kubernetes" else None,
     )
+
+
+def _kubernetes(environment: Mapping[str, str]) -> KubernetesOptions:
+    start_seconds = _seconds(environment, "TUNEBOOK_KUBERNETES_START_SECONDS", 300.0)
+    try:
+        return kubernetes_options.read(environment, start_seconds=start_seconds)
+    except ValueError as error:
+        raise WrongEngineOption(str(error)) from None
 
 
 def _options(text: str, variable: str) -> list[str]:

@@ -1,8 +1,9 @@
 """Which launcher a worker has, by its options."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from tunebook_worker.launchers.engine import Engine
+from tunebook_worker.launchers.kubernetes import Kubernetes
 from tunebook_worker.launchers.launcher import Launcher
 from tunebook_worker.launchers.local import LocalLauncher
 from tunebook_worker.launchers.placed import EngineLauncher
@@ -11,10 +12,11 @@ from tunebook_worker.options import Options
 
 
 def launcher(options: Options, *, changed: Callable[[], None]) -> Launcher:
+    """Raises WrongConfiguration where the engine's own cannot be used."""
     if options.engine is None:
         return LocalLauncher(changed)
     return EngineLauncher(
-        _engine(options),
+        ENGINES[options.engine.launcher](options),
         jobs_folder=options.jobs_folder,
         poll_seconds=options.engine.poll_seconds,
         default_gpus=min(1, options.engine.gpus),
@@ -22,8 +24,18 @@ def launcher(options: Options, *, changed: Callable[[], None]) -> Launcher:
     )
 
 
-def _engine(options: Options) -> Engine:
+def _slurm(options: Options) -> Engine:
+    """By Slurm's commands: no library."""
+    engine = options.engine
+    assert engine is not None
+    return Slurm(folder=options.own_folder, options=engine.slurm_options, labels=engine.slurm_labels)
+
+
+def _kubernetes(options: Options) -> Engine:
+    """By the package `kubernetes`, which is imported when this is called."""
     assert options.engine is not None
-    return Slurm(
-        folder=options.own_folder, options=options.engine.slurm_options, labels=options.engine.slurm_labels
-    )
+    assert options.engine.kubernetes is not None
+    return Kubernetes(options=options.engine.kubernetes, data=options.folder, worker=options.name)
+
+
+ENGINES: Mapping[str, Callable[[Options], Engine]] = {"slurm": _slurm, "kubernetes": _kubernetes}

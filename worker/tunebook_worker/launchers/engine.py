@@ -15,6 +15,10 @@ class Refused(Exception):
     """The engine will never take this job; the message says why."""
 
 
+class WrongConfiguration(Exception):
+    """The engine's own configuration cannot be used, so that no worker can start; the message says why."""
+
+
 class EngineState(StrEnum):
     WAITING = "waiting"
     RUNNING = "running"

@@ -203,7 +203,8 @@ class EngineLauncher:
         if seen is None:
             return outcome.failed(f"vanished: {words}, and its supervisor never began.")
         said = self._engine.logs(placed.job, LAST_LINES_BYTES).decode(errors="replace").strip()
-        return outcome.failed(f"The supervisor never began; {words}: {said[-300:]}")
+        said = f": {said[-300:]}" if said else "."
+        return outcome.failed(f"The supervisor never began; {words}{said}")
 
     def _pass_words_on(self, seen: Mapping[str, Seen]) -> None:
         told = [p for p in self._placed.values() if p.told and p.folder.order.exists()]
