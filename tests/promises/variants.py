@@ -2,10 +2,14 @@
 
 import threading
 import time
+from datetime import UTC, datetime, timedelta
 from typing import Any
+
+from sqlalchemy import literal
 
 from tunebook_server.services import metrics
 from tunebook_server.services.metrics import Accepted
+from tunebook_server.storage import trials
 
 STORED_AFTER_SECONDS = 0.3
 
@@ -23,3 +27,12 @@ def acknowledge_before_commit() -> None:
         return Accepted(sum(len(steps) for steps, _ in series.values()), duplicate=False)
 
     metrics.report = report
+
+
+def lease_by_own_clock() -> None:
+    """A lease ends by the clock of the host that gives it."""
+
+    def lease(lease_seconds: float) -> Any:
+        return literal(datetime.now(UTC) + timedelta(seconds=lease_seconds))
+
+    trials.lease = lease
