@@ -109,7 +109,11 @@ class Publisher:
         self._app.close()
 
     def _send(self, task: str, queue_name: str, argument: int) -> None:
-        options: dict[str, Any] = {"expires": self._expires_seconds, "expiration": self._expires_seconds}
+        options: dict[str, Any] = {"expiration": self._expires_seconds}  # by the broker's clock
+        if task != TRIAL_TASK:
+            # By the receiver's clock. Not for trials: a worker whose clock is ahead would hear none at all,
+            # and an old hint costs it a look. But a control worker that was away must not do all it missed.
+            options["expires"] = self._expires_seconds
         # One retry at once, on a new connection: the pooled one may be from before the broker's restart.
         policy = {"max_retries": 1, "interval_start": 0, "interval_step": 0}
         self._app.send_task(

@@ -39,6 +39,16 @@ def test_hints_are_in_the_queue_and_expire(engine: Engine) -> None:
 
 
 @pytest.mark.usefixtures("publisher")
+def test_no_worker_judges_a_hint_by_its_own_clock(engine: Engine) -> None:
+    broker.hint([1])
+    assert sent(engine, "trials") == [1]
+    with engine.connect() as connection:
+        headers = connection.scalars(text("SELECT payload -> 'headers' FROM broker_messages")).one()
+    assert headers["task"] == broker.TRIAL_TASK
+    assert headers.get("expires") is None
+
+
+@pytest.mark.usefixtures("publisher")
 def test_a_lost_connection_costs_no_hint(engine: Engine) -> None:
     broker.hint([1])
     assert sent(engine, "trials") == [1]

@@ -1,6 +1,7 @@
 """R14: clocks do not matter: no lease runs out early or late because a host's time is wrong, or is set."""
 
 import contextlib
+import itertools
 import random
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -17,9 +18,6 @@ from tunebook_server.embedded.postgres import Postgres
 
 pytestmark = [clocks.needs, pytest.mark.faults, pytest.mark.xdist_group("promises")]
 
-LEASE_SECONDS = 10.0
-TIMINGS = {"TUNEBOOK_LEASE_SECONDS": str(LEASE_SECONDS), "TUNEBOOK_FENCE_SECONDS": "9"}
-"""Longer than elsewhere: a Python starts slowly when each look at the clock reads a file."""
 LATE_SECONDS = SWEEP_SECONDS + 1.0
 HOUR_SECONDS, SERVER_SECONDS, JUMP_SECONDS = 3600, 300, 1.0
 SLOTS = 2
@@ -30,14 +28,15 @@ while not pathlib.Path({stop!r}).exists():
     trial.report(step := step + 1, {{"loss": 0.5}})
     time.sleep(0.2)
 """
+LEASE_SECONDS = 10.0
 OWN_CLOCK = "from tests.promises import variants; variants.lease_by_own_clock()"
 
 
 class Hosts:
     """Workers of one server address each, and what became of the attempts that they made."""
 
-    def __init__(self, live: Live, open_: contextlib.ExitStack) -> None:
-        self.live, self._open = live, open_
+    def __init__(self, live: Live, open_: contextlib.ExitStack, *, lease_seconds: float) -> None:
+        self.live, self._open, self._lease_seconds = live, open_, lease_seconds
         self._running: dict[str, Process] = {}
         self._killed_at: dict[str, Any] = {}
         """By the name of the worker, in the database's time."""
@@ -50,9 +49,13 @@ class Hosts:
         return name
 
     def busy(self) -> list[str]:
-        """Those that hold trials."""
-        held = "SELECT DISTINCT name FROM workers JOIN trials ON worker_id = workers.id ORDER BY name"
-        return [row["name"] for row in rows(self.live, held) if row["name"] in self._running]
+        """Those that live and run trials, once for each."""
+        held = "SELECT name FROM workers JOIN trials ON worker_id = workers.id AND state = 'running'"
+        return sorted(row["name"] for row in rows(self.live, held) if row["name"] in self._running)
+
+    @property
+    def kills(self) -> int:
+        return len(self._killed_at)
 
     def kill(self, name: str) -> None:
         """The worker, its supervisors and their jobs, at once."""
@@ -65,7 +68,7 @@ class Hosts:
         """Attempts lost though their worker lived; and of the others, seconds from the end of the lease."""
         query = (
             "SELECT name, ended_at, extract(epoch FROM ended_at - coalesce(last_beat_at, claimed_at))::float8"
-            f" - {LEASE_SECONDS} AS late FROM attempts JOIN workers ON workers.id = worker_id"
+            f" - {self._lease_seconds} AS late FROM attempts JOIN workers ON workers.id = worker_id"
             " WHERE outcome = 'lost'"
         )
         false, late = 0, []
@@ -81,7 +84,8 @@ class Hosts:
 def test_wrong_and_jumping_clocks(
     postgres: Postgres, tmp_path: Path, size: Size, chance: random.Random, figures: Figures
 ) -> None:
-    workers, kills, stop = size(p=2, n=4), size(p=1, n=8), tmp_path / "stop"
+    workers, rounds, at_once, stop = size(p=2, n=4), size(p=1, n=3), size(p=1, n=2), tmp_path / "stop"
+    lease_seconds, beat_seconds = size(p=(LEASE_SECONDS, 1.0), n=(20.0, 3.0))
     made, followed = Clocks(tmp_path / "clocks"), tmp_path / "clock"
     jumping = Jumps(followed, chance, most_seconds=HOUR_SECONDS, every_seconds=JUMP_SECONDS)
     kinds = [
@@ -91,22 +95,27 @@ def test_wrong_and_jumping_clocks(
         made.wrong_by(-HOUR_SECONDS),
     ]
     with contextlib.ExitStack() as open_, jumping:
-        live, urls = open_.enter_context(two_servers(postgres, tmp_path, made))
-        hosts = Hosts(live, open_)
-        for number in range(workers):
+        live, urls = open_.enter_context(
+            two_servers(postgres, tmp_path, made, lease_seconds=lease_seconds, beat_seconds=beat_seconds)
+        )
+        hosts = Hosts(live, open_, lease_seconds=lease_seconds)
+        numbers = itertools.count()
+        for number in itertools.islice(numbers, workers):
             hosts.start(urls[number % 2], kinds[number % 4])
         study = live.study(
             live.script(JOB.format(stop=str(stop))),
             trials=workers,
             parallel=workers,
-            attempts=kills + 1,
+            attempts=100,
             environment=sorted({name for kind in kinds for name in kind}),
         )
-        until(lambda: states(live) == ["running"] * workers, "all trials run", 120)
-        for number in range(workers, workers + kills):
-            hosts.kill(chance.choice(hosts.busy()))
-            hosts.start(urls[number % 2], kinds[number % 4])
-            until(lambda: all_run_again(live, workers), "all trials run again", 120)
+        for _ in range(rounds):
+            until(lambda: len(hosts.busy()) == workers, "all trials run", 120)
+            for name in chance.sample(sorted(set(hosts.busy())), k=min(at_once, len(set(hosts.busy())))):
+                hosts.kill(name)
+            for number in itertools.islice(numbers, at_once):
+                hosts.start(urls[number % 2], kinds[number % 4])
+        until(lambda: len(hosts.busy()) == workers, "all trials run again", 120)
         stop.touch()
         assert [trial["state"] for trial in live.ended(study, workers)] == ["completed"] * workers
         false, seconds = hosts.lost()
@@ -115,13 +124,13 @@ def test_wrong_and_jumping_clocks(
         workers_wrong_by_an_hour_or_jumping=workers,
         jumps=jumping.count,
         servers_wrong_by_s=f"±{SERVER_SECONDS}",
-        kills=kills,
+        kills=hosts.kills,
         attempts_lost_by_them=len(seconds),
         false_reaps=false,
         late_reaps=late,
         slowest_s=max(seconds),
     )
-    assert len(seconds) >= kills
+    assert len(seconds) >= hosts.kills
     assert (false, late) == (0, 0)
 
 
@@ -130,7 +139,7 @@ def test_a_lease_by_the_hosts_own_clock(postgres: Postgres, tmp_path: Path, figu
     made = Clocks(tmp_path / "clocks")
     with contextlib.ExitStack() as open_:
         live, (ahead, behind) = open_.enter_context(two_servers(postgres, tmp_path, made, OWN_CLOCK))
-        hosts = Hosts(live, open_)
+        hosts = Hosts(live, open_, lease_seconds=LEASE_SECONDS)
         late = hosts.start(ahead, {})
         live.study(live.script("import signal; signal.pause()"), trials=SLOTS, parallel=SLOTS, attempts=100)
         until(lambda: states(live) == ["running"] * SLOTS, "the host of the fast server has all trials", 60)
@@ -148,22 +157,27 @@ def test_a_lease_by_the_hosts_own_clock(postgres: Postgres, tmp_path: Path, figu
 
 @contextlib.contextmanager
 def two_servers(
-    postgres: Postgres, data: Path, made: Clocks, variant: str = ""
+    postgres: Postgres,
+    data: Path,
+    made: Clocks,
+    variant: str = "",
+    *,
+    lease_seconds: float = LEASE_SECONDS,
+    beat_seconds: float = 1.0,
 ) -> Iterator[tuple[Live, tuple[str, str]]]:
-    """Addresses of one ahead of the true time and one behind it; the control worker is ahead, too."""
+    """Addresses of one ahead of the true time and one behind it; the control worker is ahead, too.
+
+    Leases are longer than elsewhere: a Python starts slowly where each look at the clock reads a file.
+    """
+    timings = {
+        "TUNEBOOK_LEASE_SECONDS": str(lease_seconds),
+        "TUNEBOOK_FENCE_SECONDS": str(0.9 * lease_seconds),
+        "TUNEBOOK_BEAT_SECONDS": str(beat_seconds),
+    }
     with contextlib.ExitStack() as open_:
-        live = open_.enter_context(tunebook(postgres, data, variant=variant, **TIMINGS))
+        live = open_.enter_context(tunebook(postgres, data, variant=variant, **timings))
         ahead, behind = made.wrong_by(SERVER_SECONDS), made.wrong_by(-SERVER_SECONDS)
         live.processes.pop().stop()
         live.start("control", "control", **ahead)
         urls = [open_.enter_context(live.replica(**clock))[1] for clock in (ahead, behind)]
         yield live, (urls[0], urls[1])
-
-
-def all_run_again(live: Live, trials: int) -> bool:
-    """None is held by an attempt that waits for its lease."""
-    query = (
-        "SELECT count(*) AS some FROM trials JOIN attempts USING (epoch) WHERE trial_id = trials.id"
-        " AND state = 'running' AND last_beat_at > clock_timestamp() - interval '3 s'"
-    )
-    return bool(rows(live, query)[0]["some"] == trials)

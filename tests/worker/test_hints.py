@@ -1,7 +1,6 @@
 """Hints are harmless: doubled, forged or senseless, they start nothing that the server did not give out."""
 
 import json
-import random
 import shutil
 import signal
 from collections.abc import Iterator
@@ -14,7 +13,6 @@ import tunebook_broker  # noqa: F401 (registers the transport)
 from tests.broker.test_transport import running_redis
 from tests.live import Live, until
 
-SEED = 20261121
 ONE = """print('{"step": 1, "loss": 0.5}')"""
 
 
@@ -23,21 +21,6 @@ def broker(live: Live) -> Iterator[Celery]:
     app = Celery(broker=live.environment["TUNEBOOK_BROKER_URL"], set_as_current=False)
     yield app
     app.close()
-
-
-def test_every_trial_runs_once_however_often_it_is_hinted(live: Live, broker: Celery) -> None:
-    generator = random.Random(SEED)
-    with live.worker(slots=2) as worker:
-        study = live.study(live.script(ONE), trials=4, parallel=2)
-        known = [trial["id"] for trial in live.trials(study)]
-        hints = [*known * generator.randrange(1, 20), *(generator.randrange(10**6, 10**9) for _ in range(20))]
-        generator.shuffle(hints)
-        for trial in hints:
-            broker.send_task("tunebook.trial", args=[trial], queue="trials")
-        trials = live.ended(study, 4)
-        assert {trial["state"] for trial in trials} == {"completed"}
-        assert [len(live.attempts(trial["id"])) for trial in trials] == [1] * 4
-        assert worker.popen.poll() is None
 
 
 SENSELESS: list[tuple[str, list[object]]] = [
