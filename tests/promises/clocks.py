@@ -10,7 +10,6 @@ libfaketime 0.9.10 are faults of its own and kept out, for they make a Python th
 
 import random
 import threading
-from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 
@@ -36,6 +35,7 @@ class Clocks:
     """Environments of processes whose wall clock is wrong."""
 
     def __init__(self, folder: Path) -> None:
+        clear()
         folder.mkdir()
         (folder / "sitecustomize.py").write_text(SLEEP)
         self._same = {
@@ -91,8 +91,10 @@ class Jumps(threading.Thread):
         self.join()
 
 
-def forget(killed: Iterable[psutil.Process]) -> None:
-    """Removes what libfaketime keeps of processes that could not do so themselves."""
-    for process in killed:
-        for name in (f"faketime_shm_{process.pid}", f"sem.faketime_sem_{process.pid}"):
-            (Path("/dev/shm") / name).unlink(missing_ok=True)
+def clear() -> None:
+    """Removes what libfaketime keeps of processes that have died without doing so."""
+    for file in Path("/dev/shm").glob("faketime_shm_*"):
+        pid = file.name.rpartition("_")[2]
+        if pid.isdigit() and not psutil.pid_exists(int(pid)):
+            file.unlink(missing_ok=True)
+            file.with_name(f"sem.faketime_sem_{pid}").unlink(missing_ok=True)

@@ -59,10 +59,11 @@ class Hosts:
 
     def kill(self, name: str) -> None:
         """The worker, its supervisors and their jobs, at once."""
-        processes = family(self.live, self._running.pop(name))
-        kill_all(processes)
+        worker = self._running.pop(name)
+        kill_all(family(self.live, worker))
+        worker.popen.wait()
         self._killed_at[name] = rows(self.live, "SELECT clock_timestamp() AS now")[0]["now"]
-        clocks.forget(processes)
+        clocks.clear()
 
     def lost(self) -> tuple[int, list[float]]:
         """Attempts lost though their worker lived; and of the others, seconds from the end of the lease."""
