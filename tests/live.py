@@ -58,6 +58,10 @@ class Process:
     def pid(self) -> int:
         return self.popen.pid
 
+    @property
+    def name(self) -> str:
+        return self.log.stem
+
     def signal(self, number: signal.Signals) -> None:
         self.popen.send_signal(number)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, text
 
-from tests.faults.test_r22_restore import (
+from tests.backups import (
     TUNEBOOK,
     command,
     environment,

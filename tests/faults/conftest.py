@@ -30,8 +30,10 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
 
 @contextmanager
 def ended_well(up: Up) -> Iterator[Up]:
-    yield up
-    if up.process is not None and not up.ended:
-        tree = up.tree()
-        assert up.stop() == 0
-        assert [process for process in tree if process.is_running()] == []
+    try:
+        yield up
+    finally:
+        if up.process is not None and not up.ended:
+            tree = up.tree()
+            assert up.stop() == 0
+            assert [process for process in tree if process.is_running()] == []

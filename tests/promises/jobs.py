@@ -12,7 +12,8 @@ import psycopg
 from psycopg.rows import dict_row
 
 from tests.faults import train
-from tests.live import Live, Process, until
+from tests.live import Live, until
+from tests.promises.running import Running, Worker
 
 
 def train_study(live: Live, record: Path, *, trials: int, parallel: int, kills: int, steps: int = 30) -> int:
@@ -37,22 +38,22 @@ def progress(record: Path) -> dict[str, int]:
     return {file.name: file.stat().st_size for file in record.glob("trial-*")}
 
 
-def rows(live: Live, query: str) -> list[dict[str, Any]]:
+def rows(live: Running, query: str) -> list[dict[str, Any]]:
     """Of the database itself: nothing asks the server."""
     with psycopg.connect(live.database_url, row_factory=dict_row) as connection:
         return connection.execute(query.encode()).fetchall()
 
 
-def outcomes(live: Live) -> list[str | None]:
+def outcomes(live: Running) -> list[str | None]:
     """Of all attempts, in order."""
     return [row["outcome"] for row in rows(live, "SELECT outcome FROM attempts ORDER BY trial_id, epoch")]
 
 
-def states(live: Live) -> list[str]:
+def states(live: Running) -> list[str]:
     return [row["state"] for row in rows(live, "SELECT state FROM trials ORDER BY id")]
 
 
-def late_writes(live: Live) -> int:
+def late_writes(live: Running) -> int:
     """Batches and checkpoints of an attempt that were accepted after the next one had begun."""
     found = rows(
         live,
@@ -66,7 +67,7 @@ def late_writes(live: Live) -> int:
     return int(found[0]["late"])
 
 
-def wrong_resumes(live: Live) -> int:
+def wrong_resumes(live: Running) -> int:
     """Attempts that did not go on from the last checkpoint that was registered before their claim."""
     found = rows(
         live,
@@ -78,7 +79,7 @@ def wrong_resumes(live: Live) -> int:
     return int(found[0]["wrong"])
 
 
-def supervisors(worker: Process) -> list[psutil.Process]:
+def supervisors(worker: Worker) -> list[psutil.Process]:
     found = []
     for child in psutil.Process(worker.pid).children():
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -87,9 +88,9 @@ def supervisors(worker: Process) -> list[psutil.Process]:
     return found
 
 
-def family(live: Live, worker: Process) -> list[psutil.Process]:
+def family(live: Running, worker: Worker) -> list[psutil.Process]:
     """The worker, its supervisors and all that carries the mark of one of their jobs."""
-    mark = f"{live.data}/workers/{worker.log.stem}/jobs/"
+    mark = f"{live.data}/workers/{worker.name}/jobs/"
     jobs = []
     for process in psutil.process_iter():
         try:

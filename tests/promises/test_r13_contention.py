@@ -4,21 +4,18 @@ The services themselves meet the same in tests/services/test_concurrency.py, whe
 counter row numbers collide, without the lock on the study's row Postgres finds deadlocks.
 """
 
-import json
-import subprocess
-import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-import psycopg
 import pytest
 from sqlalchemy import Engine
 from sqlalchemy.exc import IntegrityError
 
-from tests.live import Live, tunebook
+from tests.live import tunebook
 from tests.promises.conftest import Figures, Size
-from tests.promises.loops import LONG_LEASE, loop_study
+from tests.promises.contention import consistent
+from tests.promises.loops import LONG_LEASE
 from tests.services.making import ACTOR, make_study
 from tests.services.mutants import newest_number_plus_one, unlocked
 from tests.services.test_concurrency import at_once
@@ -34,25 +31,7 @@ def test_numbers_and_states_stay_consistent(
 ) -> None:
     clients, turns = size(p=(8, 50), n=(64, 50))
     with tunebook(durable(), tmp_path, **LONG_LEASE) as live:
-        study = loop_study(live.api, trials=clients * turns)
-        numbers, wrong = ask_at_once(live, study, clients, turns)
-        with psycopg.connect(live.database_url) as connection:
-            rows = connection.execute(
-                "SELECT number, state, objective FROM trials ORDER BY number"
-            ).fetchall()
-            deadlocks = connection.execute("SELECT sum(deadlocks) FROM pg_stat_database").fetchone()
-    assert wrong == []
-    assert sorted(numbers) == list(range(clients * turns))
-    assert rows == [(number, "completed", number / 8) for number in range(clients * turns)]
-    assert deadlocks
-    figures(
-        clients=clients,
-        trials=clients * turns,
-        doubled_numbers=0,
-        lost_tells=0,
-        errors_seen_by_clients=0,
-        deadlocks=int(deadlocks[0]),
-    )
+        figures(**consistent(live, clients, turns))
 
 
 def test_max_plus_one_would_not_do(engine: Engine, figures: Figures, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,21 +45,3 @@ def test_max_plus_one_would_not_do(engine: Engine, figures: Figures, monkeypatch
     collided = sum(isinstance(outcome, IntegrityError) for outcome in at_once(asks))
     assert collided
     figures(control=f"max + 1: caught, {collided} of 16 collided")
-
-
-def ask_at_once(live: Live, study: int, clients: int, turns: int) -> tuple[list[int], list[str]]:
-    """All numbers that processes of their own got, and whatever they saw go wrong."""
-    argv = [sys.executable, "-m", "tests.promises.asking", live.url, str(study)]
-    environment = {**live.environment, "TUNEBOOK_TOKEN": live.token}
-    processes = [
-        subprocess.Popen([*argv, f"c{n}", str(turns)], stdout=subprocess.PIPE, text=True, env=environment)
-        for n in range(clients)
-    ]
-    try:
-        said = [json.loads(process.communicate()[0]) for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-    return [number for each in said for number in each["numbers"]], [
-        w for each in said for w in each["wrong"]
-    ]

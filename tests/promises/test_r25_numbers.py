@@ -7,10 +7,8 @@ import csv
 import io
 import json
 import math
-import struct
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -26,21 +24,13 @@ from tests.api.site import DESIGN, HOST, Site, World, created, ok, populate
 from tests.api.test_problems import bodies
 from tests.live import tunebook
 from tests.promises.conftest import Figures
-from tests.promises.loops import loop_study, stored
-from tunebook.client import Client
-from tunebook_server.domain.numbers import decode, encode
+from tests.promises.odd_numbers import STEPS, VALUES, bits, sent_and_read
+from tunebook_server.domain.numbers import encode
 from tunebook_server.embedded.postgres import Postgres
 
-VALUES = (math.nan, math.inf, -math.inf, -0.0, 1e308, 5e-324, -2.2250738585072014e-308)
-STEPS = list(range(len(VALUES)))
 METRIC = "valid/error"
 LARGEST = 1e300
 """The magnitude that a hyperparameter may have."""
-
-
-def bits(values: Any) -> list[bytes]:
-    """NaN equals NaN, and -0.0 does not equal 0.0."""
-    return [struct.pack("<d", decode(value)) for value in values]
 
 
 @pytest.fixture
@@ -139,19 +129,8 @@ def test_no_field_of_any_route_breaks_the_server(site: Site, world: World, figur
 
 
 def test_the_sdk_sends_and_reads_them(postgres: Postgres, tmp_path: Path, figures: Figures) -> None:
-    with (
-        tunebook(postgres, tmp_path) as live,
-        closing(Client(live.url, live.token, spool=tmp_path / "spool")) as client,
-    ):
-        study = client.study(loop_study(live.api))
-        trial = study.ask()
-        assert trial is not None
-        for step, value in zip(STEPS, VALUES, strict=True):
-            trial.report(step, {"loss": value, "odd": value})
-        assert trial.finish()
-        assert bits(value for _, value in stored(live.api, trial.id, "odd")) == bits(VALUES)
-        (row,) = study.trials(frame="list")
-        assert bits([row["objective"]]) == bits([-2.2250738585072014e-308])
+    with tunebook(postgres, tmp_path) as live:
+        sent_and_read(live, tmp_path / "spool")
     figures(sdk_bit_equal=len(VALUES))
 
 

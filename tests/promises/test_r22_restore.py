@@ -1,32 +1,37 @@
-"""A backup made while writers write restores to the same content, and nothing of before may write to it."""
+"""R22: a backup made while writers write restores to the same content, and nothing of before writes to it."""
 
 import itertools
-import os
 import signal
 import subprocess
-import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
-from psycopg import sql
 
+from tests.backups import (
+    TUNEBOOK,
+    command,
+    environment,
+    execute,
+    fresh,
+    manifest_of,
+    measured,
+    plainly_restored,
+    points,
+    rows,
+)
 from tests.live import Live, tunebook, until
+from tests.promises.conftest import Figures, Size
 from tunebook.api import Api
 from tunebook.errors import ApiError, TunebookError
-from tunebook_server.domain.backup import Manifest, read_manifest
-from tunebook_server.embedded import programs
 from tunebook_server.embedded.postgres import Postgres
 from tunebook_server.services import restoring
-from tunebook_server.storage import contents
-from tunebook_server.storage.engine import connect
 
-pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("faults")]
+pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("promises")]
 
 TRAINS = """
 import time, tunebook
@@ -35,18 +40,10 @@ for step in range(10**6):
     trial.report(step, {"loss": 1.0 / (step + 1)})
     time.sleep(0.05)
 """
-_names = itertools.count()
 
 
-@dataclass(frozen=True)
-class Sizes:
-    writers: int
-    points_before: int
-    """Acknowledged to each writer before the backup begins."""
-    tries: int
-
-
-CHANGE, NIGHT = Sizes(3, 300, 100), Sizes(16, 50_000, 100)
+TRIES = 100
+"""Writes with each token of before the restore."""
 
 
 @dataclass
@@ -99,20 +96,16 @@ def writing(live: Live, study: int, count: int) -> Iterator[list[Writer]]:
 
 
 def test_what_is_restored_is_what_was_backed_up_and_nothing_of_before_writes_to_it(
-    postgres: Postgres, tmp_path: Path
+    postgres: Postgres, tmp_path: Path, size: Size, figures: Figures
 ) -> None:
-    restores_safely(postgres, tmp_path, CHANGE)
-
-
-def restores_safely(postgres: Postgres, folder: Path, sizes: Sizes) -> None:
-    file = folder / "nightly.backup"
-    with tunebook(postgres, folder) as live, live.worker():
+    count, enough = size(p=(3, 300), n=(16, 5_000))
+    file = tmp_path / "nightly.backup"
+    with tunebook(postgres, tmp_path) as live, live.worker():
         trains = live.study(live.script(TRAINS))
         held = int(live.running(trains)["id"])
         loop = live.study(live.script(TRAINS), trials=1000, parallel=1)
-        with writing(live, loop, sizes.writers) as writers:
-            enough = sizes.points_before
-            until(lambda: all(writer.acknowledged >= enough for writer in writers), "points are there")
+        with writing(live, loop, count) as writers:
+            until(lambda: all(writer.acknowledged >= enough for writer in writers), "points are there", 600)
             acknowledged = {writer.claim["trial"]["id"]: writer.acknowledged for writer in writers}
             said = command("backup", str(file), TUNEBOOK_DATABASE_URL=live.database_url)
             assert (said.returncode, said.stderr) == (0, "")
@@ -120,29 +113,40 @@ def restores_safely(postgres: Postgres, folder: Path, sizes: Sizes) -> None:
         writers.append(Writer(live.api, loop, "late").ask())
         supervised = until(lambda: live.processes_of(held), "the worker's job runs")
         live.server.stop()
-        manifest = manifest_of(file)
 
         with fresh(postgres) as restored:
             said = command("restore", str(file), TUNEBOOK_DATABASE_URL=restored)
             assert (said.returncode, said.stderr) == (0, "")
             kept = check_points(restored, acknowledged)
-            check_requeued(restored, sizes.writers + 1)
+            check_requeued(restored, count + 1)
             with serving(live, restored):
-                answers = [status for writer in writers for status in tried(live, writer, sizes.tries)]
-                assert set(answers) == {(409, "fenced")}
-                assert len(answers) == sizes.tries * len(writers)
+                answers = [status for writer in writers for status in tried(live, writer, TRIES)]
+                assert answers == [(409, "fenced")] * TRIES * len(writers)
                 until(lambda: not any(p.is_running() for p in supervised), "the supervisor ended its job")
             assert points(restored, below_epoch=2) == kept, "no write of before came in"
+        accepted = without_a_new_generation(postgres, file, live, writers[:-1])
+    figures(
+        points=sum(kept.values()),
+        writers=count,
+        content_hash="equal",
+        writes_of_before_refused=f"{len(answers)} of {len(answers)}",
+        control=f"generation kept: caught, {accepted} writes of before accepted",
+    )
 
-        with fresh(postgres) as left:
-            # Control: a copy that kept its generation, as one of the files would.
-            plainly_restored(left, file)
-            assert measured(left) == (manifest.content_sha256, manifest.counts)
-            execute(left, "UPDATE server SET place = ''")
-            with serving(live, left):
-                answers = [status for writer in writers[:-1] for status in tried(live, writer, 5)]
-                assert (200, "") in answers
-            assert measured(left) != (manifest.content_sha256, manifest.counts), "the hash sees a write"
+
+def without_a_new_generation(postgres: Postgres, file: Path, live: Live, writers: Sequence[Writer]) -> int:
+    """The control: a copy with the content of the backup and its generation too, as one file would be.
+    How many writes of before it takes."""
+    with fresh(postgres) as left:
+        plainly_restored(left, file)
+        manifest = manifest_of(file)
+        assert measured(left) == (manifest.content_sha256, manifest.counts)
+        execute(left, "UPDATE server SET place = ''")
+        with serving(live, left):
+            answers = [status for writer in writers for status in tried(live, writer, 5)]
+        assert (200, "") in answers
+        assert measured(left) != (manifest.content_sha256, manifest.counts), "the hash sees a write"
+    return answers.count((200, ""))
 
 
 def tried(live: Live, writer: Writer, tries: int) -> Iterator[tuple[int, str]]:
@@ -220,94 +224,25 @@ def test_a_restore_that_was_killed_changed_nothing_and_is_repeated(
         execute(target, "INSERT INTO projects (name) VALUES ('kept')")
         argv = [*TUNEBOOK, "restore", str(file), "--force"]
         with subprocess.Popen(argv, env=environment(TUNEBOOK_DATABASE_URL=target)) as restore:
-            until(lambda: replaces(target), "it has dropped the old tables")
+            until(lambda: replaces(postgres, target), "it has dropped the old tables")
             if killed:
                 restore.kill()
         assert restore.returncode == (-signal.SIGKILL if killed else 0)
-        until(lambda: not replaces(target), "Postgres has ended its transaction")
+        until(lambda: not replaces(postgres, target), "Postgres has ended its transaction")
         assert rows(target, "SELECT name FROM projects") == ([("kept",)] if killed else [])
         again = command("restore", str(file), "--force", TUNEBOOK_DATABASE_URL=target)
         assert (again.returncode, again.stderr) == (0, "")
         assert rows(target, "SELECT count(*) FROM audit WHERE actor = 'x'") == [(300_000,)]
 
 
-def replaces(database_url: str) -> bool:
-    """Whether somebody holds tables of this database for himself."""
-    held = """
-        SELECT count(*) > 10 FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND locktype = 'relation'
-           AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+def replaces(postgres: Postgres, database_url: str) -> bool:
+    """Whether somebody holds the tables of this database for himself.
+
+    Asked from another one: a restore refuses a database that is in use, if only by this question.
     """
-    return bool(rows(database_url, held)[0][0])
-
-
-# Means ------------------------------------------------------------------------------------------------------
-
-TUNEBOOK = (sys.executable, "-c", "import sys, tunebook.cli; sys.exit(tunebook.cli.main())")
-
-
-def environment(**variables: str) -> dict[str, str]:
-    return {**os.environ, **variables}
-
-
-def command(*argv: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*TUNEBOOK, *argv], env=environment(**variables), capture_output=True, text=True, check=False
-    )
-
-
-@contextmanager
-def fresh(postgres: Postgres, template: str = "template0") -> Iterator[str]:
-    """A database of its own."""
-    name = f"restored_{os.getpid()}_{next(_names)}"
-    create = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
-    execute(postgres.url("postgres"), create.format(sql.Identifier(name), sql.Identifier(template)))
-    try:
-        yield postgres.url(name)
-    finally:
-        drop = sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name))
-        execute(postgres.url("postgres"), drop)
-
-
-def plainly_restored(database_url: str, file: Path) -> None:
-    """By pg_restore alone, which takes no notice of the manifest behind the archive."""
-    program = programs.find("pg_restore", at_least=16)
-    argv: list[str | Path] = [
-        program,
-        "--schema=public",
-        "--no-owner",
-        "--exit-on-error",
-        f"--dbname={database_url}",
-        file,
-    ]
-    subprocess.run(argv, check=True)
-
-
-def manifest_of(file: Path) -> Manifest:
-    assert file.stat().st_mode & 0o777 == 0o600
-    with file.open("rb") as opened:
-        return read_manifest(opened)
-
-
-def measured(database_url: str) -> tuple[str, Mapping[str, int]]:
-    engine = connect(database_url, pool_size=1)
-    try:
-        with engine.begin() as connection:
-            found = contents.measure(connection)
-    finally:
-        engine.dispose()
-    return found.sha256, found.counts
-
-
-def points(database_url: str, below_epoch: int = 2**31 - 1) -> dict[int, int]:
-    query = f"SELECT trial_id, sum(points) FROM metric_batches WHERE epoch < {below_epoch} GROUP BY 1"
-    return {trial: int(count) for trial, count in rows(database_url, query)}
-
-
-def rows(database_url: str, query: str) -> list[tuple[Any, ...]]:
-    with psycopg.connect(database_url) as connection:
-        return connection.execute(query.encode()).fetchall()
-
-
-def execute(database_url: str, statement: str | sql.Composed) -> None:
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute(statement.encode() if isinstance(statement, str) else statement)
+    name = database_url.rpartition("@/")[2].partition("?")[0]
+    held = f"""
+        SELECT count(*) > 10 FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND locktype = 'relation'
+           AND database = (SELECT oid FROM pg_database WHERE datname = '{name}')
+    """
+    return bool(rows(postgres.url("postgres"), held)[0][0])
