@@ -45,7 +45,7 @@ class Up:
 
     def start(self, *arguments: str) -> "Up":
         self.launch("--port", "0", "--slots", "2", *arguments)
-        until(lambda: self.said("Ctrl-C stops") or self.ended, "up has started")
+        until(lambda: self.said("Ctrl-C stops") or self.ended, "up has started", 240)
         assert not self.ended, self.said()
         return self
 

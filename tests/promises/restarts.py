@@ -24,6 +24,8 @@ from tunebook.api import Api
 
 LOOPS = 4
 DRAINED_SECONDS = 10.0
+BACK_SECONDS = 240.0
+"""For a server to start and loops to find it, on a machine that is busy with other things."""
 
 
 def train_through_restarts(
@@ -38,10 +40,10 @@ def train_through_restarts(
             for number in range(LOOPS)
         ]
         trials = [spoken(process)["trial"] for process in loops]
-        until(lambda: taken(live, study) >= LOOPS, "each loop has reported")
+        until(lambda: taken(live, study) >= LOOPS, "each loop has reported", BACK_SECONDS)
         for number in range(restarts):
             before = taken(live, study)
-            until(lambda: taken(live, study) > before, "reports arrive")  # noqa: B023
+            until(lambda: taken(live, study) > before, "reports arrive", BACK_SECONDS)  # noqa: B023
             restart(number % 2 == 1)
         stop.touch()
         said = [spoken(process) for process in loops]
