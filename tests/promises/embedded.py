@@ -15,6 +15,7 @@ from tests.faults.tree import Up
 from tests.live import until
 from tests.promises.jobs import runs
 from tunebook.api import Api
+from tunebook.errors import TunebookError
 from tunebook_server.embedded.postgres import Postgres
 
 
@@ -34,7 +35,12 @@ class Embedded:
         self.url = (up.data / "address").read_text()
         self.token = (up.data / "client.token").read_text()
         self.database_url = Postgres(up.data / "postgres").url()
-        self.api = Api(self.url, self.token)
+        self.api = Api(self.url, self.token, timeout_seconds=60)
+
+    def answers(self) -> bool:
+        with contextlib.suppress(TunebookError):
+            return bool(self.api.get("/me"))
+        return False
 
     def process(self, name: str) -> psutil.Process:
         return until(lambda: self.up.part(name), f"there is a {name}")

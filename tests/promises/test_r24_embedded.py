@@ -19,7 +19,7 @@ from tests.promises.jobs import goes_on, states
 from tests.promises.kills import check_deaths, kill
 from tests.promises.loops import LONG_LEASE, ask, loop_study
 from tests.promises.odd_numbers import VALUES, sent_and_read
-from tests.promises.restarts import answered_through_a_sigterm, train_through_restarts
+from tests.promises.restarts import BACK_SECONDS, answered_through_a_sigterm, train_through_restarts
 
 pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("promises")]
 
@@ -27,10 +27,17 @@ PROCESSES = 32
 
 
 @pytest.fixture(scope="module")
-def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
-    """One for all that needs no deaths of its own."""
-    with embedded(tmp_path_factory.mktemp("embedded"), **LONG_LEASE) as live:
-        yield live
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
+    """One for all tests whose trials never beat."""
+    with embedded(tmp_path_factory.mktemp("embedded"), **LONG_LEASE) as tree:
+        yield tree
+
+
+@pytest.fixture
+def live(tree: Embedded) -> Embedded:
+    """Back from what the last test did to it."""
+    until(tree.answers, "it answers", BACK_SECONDS)
+    return tree
 
 
 def test_many_processes_at_once_see_no_error(live: Embedded, size: Size, figures: Figures) -> None:
