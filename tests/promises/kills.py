@@ -9,7 +9,7 @@ from typing import Any
 import psutil
 
 from tests.live import LEASE_SECONDS, SWEEP_SECONDS, until
-from tests.promises.jobs import family, kill_all, late_writes, rows, supervisors, wrong_resumes
+from tests.promises.jobs import family, kill_all, late_writes, rows, runs, supervisors, wrong_resumes
 from tests.promises.running import Running, Worker
 
 ALL = "SELECT trial_id, epoch, outcome, ended_at FROM attempts"
@@ -30,7 +30,9 @@ def kill(
     began = now(live)
     if victim == "whole":
         with still or contextlib.nullcontext():
-            kill_all(family(live, worker))
+            victims = family(live, worker)
+            kill_all(victims)
+            until(lambda: not any(map(runs, victims)), "all of them are gone")
             its_own = f"{ALL} WHERE claimed_at <= '{now(live)}'"
         until(
             lambda: not rows(live, f"{its_own} AND ended_at IS NULL"), "the attempts that it held have ended"

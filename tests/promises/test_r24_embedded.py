@@ -100,7 +100,7 @@ def test_kills_lose_no_trial(tmp_path: Path, size: Size, figures: Figures, chanc
             goes_on(record, 1)
             (record / f"kill-{number}").touch()
             seconds += kill(live, live.worker(), victim, still=live.still())
-        until(lambda: states(live) == ["completed"] * trials, "all trials end", 120)
+        until(lambda: states(live) == ["completed"] * trials, "all trials end", BACK_SECONDS)
         p95 = check_deaths(live, trials, seconds)
     measured: dict[str, Any] = {"R1: kills": len(victims), "attempts hit": len(seconds), "trials": trials}
     figures(**measured, lost=0, stale_writes=0, wrong_resumes=0, detection_p95_s=p95)
