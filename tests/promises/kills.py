@@ -43,9 +43,8 @@ def kill(
         (supervisor if victim == "supervisor" else job).kill()
         of_it = f"{ALL} WHERE ended_at IS NOT NULL AND trial_id = {trial} AND epoch = {epoch}"
         ended = until(lambda: rows(live, of_it), "the attempt that it held has ended")
-    return [
-        ended_after(row, began) for row in ended if row["outcome"] != "completed"
-    ]  # by itself, just before
+    lost = [row for row in ended if row["outcome"] != "completed"]  # that one ended by itself, just before
+    return [ended_after(row, began) for row in lost]
 
 
 def check_deaths(live: Running, trials: int, seconds: list[float]) -> float:
