@@ -49,6 +49,7 @@ def test_a_sigterm_answers_what_was_accepted(
         for turn in range(turns):
             server = psutil.Process(live.server.pid)
             slowest = max(slowest, answered_through_a_sigterm(live, claims, turn, server))
+            live.server.popen.wait()  # psutil took its status
             restarted(live)
     figures(drains_with_requests_waiting=turns, resets=0, slowest_drain_s=slowest)
 
