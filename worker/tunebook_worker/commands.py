@@ -38,7 +38,8 @@ def worker(argv: Sequence[str]) -> int:
     )
     parser.add_argument("--slots", type=int, help="trials at the same time; default: one per GPU, else one")
     parser.add_argument(
-        "--launcher", help="where trials run: local (the default), slurm or kubernetes; docs/launchers.md"
+        "--launcher",
+        help="where trials run: local (the default), slurm, kubernetes or ray; docs/launchers.md",
     )
     parser.add_argument("--name", help="unique among workers; default: the host's name")
     parser.add_argument(

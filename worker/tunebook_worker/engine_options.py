@@ -5,10 +5,11 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tunebook_worker import kubernetes_options
+from tunebook_worker import kubernetes_options, ray_options
 from tunebook_worker.kubernetes_options import KubernetesOptions
+from tunebook_worker.ray_options import RayOptions, WrongRayOption
 
-LAUNCHERS = ("local", "slurm", "kubernetes")
+LAUNCHERS = ("local", "slurm", "kubernetes", "ray")
 GPUS_MOST, CPUS_MOST = 64, 4096
 OURS = frozenset({"wrap", "array", "job-name", "output", "error", "parsable", "ntasks", "export", "input"})
 _OPTION = re.compile(r"--([a-z][a-z0-9-]*)(=[^\x00-\x1f]*)?")
@@ -30,12 +31,13 @@ class EngineOptions:
     slurm_labels: Mapping[tuple[str, str], str]
     """A label that the worker offers, and the option that finds such nodes."""
     kubernetes: KubernetesOptions | None = None
+    ray: RayOptions | None = None
 
     @property
     def labels(self) -> dict[str, str]:
         if self.kubernetes is not None:
             return dict(self.kubernetes.labels.keys())
-        return dict(self.slurm_labels.keys())
+        return dict(self.slurm_labels.keys() if self.ray is None else self.ray.labels.keys())
 
 
 def read(environment: Mapping[str, str], *, launcher: str | None = None) -> EngineOptions | None:
@@ -55,6 +57,7 @@ def read(environment: Mapping[str, str], *, launcher: str | None = None) -> Engi
         ),
         slurm_labels=_labels(environment.get("TUNEBOOK_SLURM_LABELS", "")),
         kubernetes=_kubernetes(environment) if chosen == "kubernetes" else None,
+        ray=_ray(environment) if chosen == "ray" else None,
     )
 
 
@@ -63,6 +66,13 @@ def _kubernetes(environment: Mapping[str, str]) -> KubernetesOptions:
     try:
         return kubernetes_options.read(environment, start_seconds=start_seconds)
     except ValueError as error:
+        raise WrongEngineOption(str(error)) from None
+
+
+def _ray(environment: Mapping[str, str]) -> RayOptions:
+    try:
+        return ray_options.read(environment)
+    except WrongRayOption as error:
         raise WrongEngineOption(str(error)) from None
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tunebook.api import Api, full_jitter
 from tunebook.errors import ApiError, Cancelled, Unreachable
-from tunebook_worker import log
+from tunebook_worker import guardian, log
 from tunebook_worker.beats import is_final
 from tunebook_worker.clock import boot_seconds
 from tunebook_worker.kernel import adopt_orphans, keep_private
@@ -30,14 +30,17 @@ def main() -> int:
     os.umask(0o077)
     log.configure()
     keep_private()
+    folder = JobFolder(Path(sys.argv[1]))
+    guard = guardian.start(folder.job_file)
     adopt_orphans()
     _be_quiet()
-    folder = JobFolder(Path(sys.argv[1]))
     order = folder.read_order()
     if order is None:
         log.note("nothing to do: the attempt has ended", folder=folder.path.name)
         return Status.ACKNOWLEDGED
-    if not begin(folder, patience_seconds=float(order.claim["fence_seconds"])):
+    if begin(folder, patience_seconds=float(order.claim["fence_seconds"])):
+        guard.arm()  # a second start trains nothing, and the first may train still
+    else:
         order = replace(order, salvage=f"{order.engine} started the job again.", preempted=True)
     order = replace(order, gpus=_gpus())
     agreed = agree(order)
@@ -45,7 +48,9 @@ def main() -> int:
         return Status.KEPT
     supervision = Supervision(agreed, words(folder))
     try:
-        return supervision.run()
+        status = supervision.run()
+        guard.dismiss()
+        return status
     except BaseException:
         log.crash("the supervisor failed", trial_id=order.trial_id)
         supervision.tree.kill()

@@ -155,9 +155,10 @@ class Slots(threading.Thread):
         share = self._room.take(template.get("resources", {}))
         order = self._order(claim, share, claimed_at)
         note("claimed", trial_id=order.trial_id, epoch=order.epoch, gpus=share.gpus)
+        with self._lock:  # before it is submitted: an engine may take its time, and the lease runs
+            self._taken[order.name] = Taken(order, share, waits=self._options.engine is not None)
         job = self._launcher.submit(order)
         with self._lock:
-            self._taken[job] = Taken(order, share, waits=self._options.engine is not None)
             word = self._word
         if word is not None:  # it came while the claim was on its way
             self._launcher.tell(job, word)

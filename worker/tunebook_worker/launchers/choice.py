@@ -7,6 +7,7 @@ from tunebook_worker.launchers.kubernetes import Kubernetes
 from tunebook_worker.launchers.launcher import Launcher
 from tunebook_worker.launchers.local import LocalLauncher
 from tunebook_worker.launchers.placed import EngineLauncher
+from tunebook_worker.launchers.ray import Ray
 from tunebook_worker.launchers.slurm import Slurm
 from tunebook_worker.options import Options
 
@@ -38,4 +39,15 @@ def _kubernetes(options: Options) -> Engine:
     return Kubernetes(options=options.engine.kubernetes, data=options.folder, worker=options.name)
 
 
-ENGINES: Mapping[str, Callable[[Options], Engine]] = {"slurm": _slurm, "kubernetes": _kubernetes}
+def _ray(options: Options) -> Engine:
+    """By Ray's HTTP interface: no library."""
+    assert options.engine is not None
+    assert options.engine.ray is not None
+    return Ray(options.engine.ray, grace_seconds=options.grace_seconds)
+
+
+ENGINES: Mapping[str, Callable[[Options], Engine]] = {
+    "slurm": _slurm,
+    "kubernetes": _kubernetes,
+    "ray": _ray,
+}

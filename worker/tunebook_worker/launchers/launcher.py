@@ -16,7 +16,7 @@ class JobState(StrEnum):
 
 
 class Launcher(Protocol):
-    """Names of jobs are `order.name`, or what `submit` made of it."""
+    """Names of jobs are `order.name`."""
 
     poll_seconds: float
 

@@ -90,6 +90,7 @@ class EngineLauncher:
         return order.name
 
     def poll(self, jobs: Collection[str]) -> Mapping[str, JobState]:
+        jobs = [job for job in jobs if job in self._placed]
         try:
             seen = self._engine.jobs()
             self._is_back()
