@@ -17,7 +17,7 @@ ARMED, AT_EASE = b"!", b"."
 
 @dataclass(frozen=True, slots=True)
 class Guardian:
-    _pipe: int
+    _pipe: int | None
 
     def arm(self) -> None:
         """From now on, the supervisor's death ends the job."""
@@ -28,13 +28,18 @@ class Guardian:
         self._say(AT_EASE)
 
     def _say(self, word: bytes) -> None:
+        if self._pipe is None:
+            return
         with contextlib.suppress(OSError):  # it was killed, and the supervisor does without
             os.write(self._pipe, word)
 
 
 def start(job_file: Path) -> Guardian:
     """Call it before there are threads, and before orphans are adopted: it must be nobody's descendant, for
-    those of a supervisor are its job."""
+    those of a supervisor are its job. The first process of a container has none: all others end with it, and
+    orphans become its children."""
+    if os.getpid() == 1:
+        return Guardian(None)
     hearing, saying = os.pipe()  # neither outlives an exec
     child = os.fork()
     if child == 0:
