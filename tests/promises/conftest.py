@@ -93,8 +93,10 @@ def durable(tmp_path: Path) -> Iterator[Callable[..., Postgres]]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """A promise marked `soak` has no small size."""
+    """A promise marked `soak` has no small size. At full size a test mostly waits: two files at once."""
     if config.getoption("--soak"):
+        for item in items:
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
         return
     left_out = [item for item in items if item.get_closest_marker("soak")]
     config.hook.pytest_deselected(items=left_out)

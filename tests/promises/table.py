@@ -34,7 +34,7 @@ def rendered(page: str, records: Iterable[Record]) -> str:
     """The page with the rows of these promises in place of the ones they had."""
     before, rest = page.split(BEGIN)
     old, after = rest.split(END)
-    rows = {found[1]: line for line in old.splitlines() if (found := re.match(r"\| (R\d+) \|", line))}
+    rows = {found[1]: line for line in old.splitlines() if (found := re.match(r"\| (R\d+|storm) \|", line))}
     ordered = sorted(records, key=lambda record: _order(record.promise))
     rows |= {promise: _row(list(found)) for promise, found in groupby(ordered, lambda record: record.promise)}
     lines = [rows[promise] for promise in sorted(rows, key=_order)]

@@ -6,11 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psycopg
+import pytest
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine
 
 from tests.promises.conftest import Figures, Size
 from tunebook_server.storage.migrate import migrate, migrations_folder
+
+pytestmark = pytest.mark.quiet
 
 LONGEST_LOCK_SECONDS = 2.0
 EARLIER = sorted(

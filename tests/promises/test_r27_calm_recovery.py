@@ -20,7 +20,7 @@ from tests.promises.loops import LONG_LEASE, loop_study
 from tunebook_server.embedded.postgres import Postgres
 from tunebook_server.storage.engine import POOL_SIZE
 
-pytestmark = pytest.mark.soak
+pytestmark = [pytest.mark.soak, pytest.mark.quiet]
 
 CLIENTS, PROCESSES, REPORTS = 500, 5, 200
 AWAY_SECONDS = 45.0

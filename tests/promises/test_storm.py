@@ -20,7 +20,13 @@ from tests.stack import needs
 from tests.stack.conftest import TIMINGS
 from tunebook.errors import TunebookError
 
-pytestmark = [needs.namespaces, pytest.mark.soak, pytest.mark.faults, pytest.mark.xdist_group("stack")]
+pytestmark = [
+    needs.namespaces,
+    pytest.mark.quiet,
+    pytest.mark.soak,
+    pytest.mark.faults,
+    pytest.mark.xdist_group("stack"),
+]
 
 TRIALS, SLOTS = 200, "2"
 LEASE_SECONDS = float(TIMINGS["TUNEBOOK_LEASE_SECONDS"])
