@@ -115,7 +115,7 @@ async def loop(owner: Actor, actor: Actor, study: int, name: str) -> None:
 async def worker(actor: Actor, name: str) -> None:
     """Registers, beats and leaves."""
     asked = {"name": name, "slots": 2}
-    made = await actor.do("worker.register", "POST", "/workers:register", asked, keyed=False)
+    made = await actor.do("worker.register", "POST", "/workers:register", asked)
     for _ in range(3):
         await actor.do("worker.beat", "POST", f"/workers/{made['id']}:beat", {"running": []}, keyed=False)
     await actor.do("worker.stopped", "POST", f"/workers/{made['id']}:stopped", {}, keyed=False)

@@ -17,8 +17,8 @@ pytestmark = [pytest.mark.quiet, pytest.mark.xdist_group("promises")]
 STATES = ("good", "gone", "hang", "loris", "garbage", "error", "busy", "reset")
 """Connection refused; black hole; a byte now and then; not HTTP; 500; 429; cut off."""
 P99_MS, MAX_MS, MEMORY_MIB, EXIT_SECONDS = 1.0, 50.0, 64.0, 5.0
-MARGIN = 4
-"""For a machine that is busy with other tests as well; the control is a hundred times slower than that."""
+MARGIN, EXIT_MARGIN = 20, 4
+"""For a machine that is busy with other tests as well; the control is a hundred times slower still."""
 
 LOOP = """
 import json, sys, time
@@ -65,7 +65,7 @@ def test_a_report_returns_at_once(
     assert found["p99_ms"] <= P99_MS * slack
     assert found["max_ms"] <= MAX_MS * slack
     assert found["memory_mib"] <= MEMORY_MIB
-    assert found["exit_seconds"] <= EXIT_SECONDS * (1.2 if tier == "N" else MARGIN)
+    assert found["exit_seconds"] <= EXIT_SECONDS * (1.2 if tier == "N" else EXIT_MARGIN)
     if state == "good":
         figures(reports_each=size(p=5_000, n=50_000), exceptions=0)
     said = {"p99": found["p99_ms"], "max": found["max_ms"], "exit": found["exit_seconds"] * 1000}

@@ -3,6 +3,7 @@
 import importlib.metadata
 import socket
 import threading
+import uuid
 from collections.abc import Callable
 
 from tunebook.api import Api, full_jitter
@@ -13,7 +14,9 @@ from tunebook_worker.options import Options
 from tunebook_worker.slots import Slots
 
 _FOR_GOOD = (Unauthenticated, Forbidden, Conflict, Invalid)
-"""A wrong token, another worker's name, a name that is none; a proxy's page in place of these is not."""
+"""A wrong token, another worker's name, a name that is none."""
+_NOT_OURS_OR_NOT_YET = ("http_", "in_progress")
+"""Codes of a proxy's page in place of these, and of a request whose first copy is being worked on."""
 
 
 class Registration(threading.Thread):
@@ -35,16 +38,18 @@ class Registration(threading.Thread):
     def register(self) -> None:
         """Waits for the server as long as it takes; raises ApiError when it says no for good."""
         attempt = 0
+        # Under a key: a copy of the request that arrives late does not revive a worker that has left by then.
+        key = {"Idempotency-Key": uuid.uuid4().hex}
         while True:
             try:
-                self.worker_id = int(self._api.post("/workers:register", self._card())["id"])
+                self.worker_id = int(self._api.post("/workers:register", self._card(), headers=key)["id"])
                 self._slots.worker_id = self.worker_id
                 note(
                     "registered", worker_id=self.worker_id, name=self._options.name, slots=self._options.slots
                 )
                 return
             except (ApiError, Unreachable) as error:
-                if isinstance(error, _FOR_GOOD) and not error.code.startswith("http_"):
+                if isinstance(error, _FOR_GOOD) and not error.code.startswith(_NOT_OURS_OR_NOT_YET):
                     raise
                 warn("the server does not register us yet", detail=str(error))
             self._ended.wait(full_jitter(attempt, cap=5.0))
