@@ -10,7 +10,7 @@ import pytest
 from tests.live import LEASE_SECONDS, tunebook, until
 from tests.promises.conftest import Figures, Size
 from tests.promises.jobs import family, goes_on, kill_all, rows, states, train_study
-from tests.promises.kills import check_deaths, kill
+from tests.promises.kills import Kill, check_deaths, kill, p95
 from tunebook_server.embedded.postgres import Postgres
 
 pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("promises")]
@@ -24,7 +24,7 @@ def test_kills_of_all_kinds(
     trials, (whole, supervisor, child) = size(p=4, n=20), size(p=(2, 4, 4), n=(25, 50, 25))
     victims = ["whole"] * whole + ["supervisor"] * supervisor + ["child"] * child
     chance.shuffle(victims)
-    record, seconds, waiting = tmp_path / "record", list[float](), list(victims)
+    record, kills, waiting = tmp_path / "record", list[Kill](), list(victims)
     with tunebook(postgres, tmp_path) as live:
         study = train_study(live, record, trials=trials, parallel=SLOTS, kills=len(victims))
         while waiting:
@@ -32,18 +32,18 @@ def test_kills_of_all_kinds(
                 while waiting and worker.popen.poll() is None:
                     goes_on(record, 1)
                     (record / f"kill-{len(waiting)}").touch()
-                    seconds += kill(live, worker, waiting.pop())
+                    kills.append(kill(live, worker, waiting.pop()))
         with live.worker("victim", slots=SLOTS):
             ended = live.ended(study, trials, within_seconds=120)
         assert [t["state"] for t in ended] == ["completed"] * trials
-        p95 = check_deaths(live, trials, seconds)
+        seconds = check_deaths(live, kills)
     measured: dict[str, Any] = {
         "kills": len(victims),
         "attempts_hit": len(seconds),
         "trials": trials,
         "lost": 0,
     }
-    figures(**measured, stale_writes=0, wrong_resumes=0, detection_p95_s=p95)
+    figures(**measured, stale_writes=0, wrong_resumes=0, detection_p95_s=p95(seconds))
 
 
 def test_without_the_sweep_trials_are_lost(postgres: Postgres, tmp_path: Path, figures: Figures) -> None:

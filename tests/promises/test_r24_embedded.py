@@ -16,7 +16,7 @@ from tests.promises.contention import consistent
 from tests.promises.crashes import WRITERS, write_through_crashes
 from tests.promises.embedded import Embedded, embedded
 from tests.promises.jobs import goes_on, states
-from tests.promises.kills import check_deaths, kill
+from tests.promises.kills import Kill, check_deaths, kill, p95
 from tests.promises.loops import LONG_LEASE, ask, loop_study
 from tests.promises.odd_numbers import VALUES, sent_and_read
 from tests.promises.restarts import BACK_SECONDS, answered_through_a_sigterm, train_through_restarts
@@ -91,7 +91,7 @@ def test_kills_lose_no_trial(tmp_path: Path, size: Size, figures: Figures, chanc
     trials, (whole, supervisor, child) = size(p=3, n=10), size(p=(1, 2, 2), n=(4, 10, 8))
     victims = ["whole"] * whole + ["supervisor"] * supervisor + ["child"] * child
     chance.shuffle(victims)
-    record, seconds = tmp_path / "record", list[float]()
+    record, deaths = tmp_path / "record", list[Kill]()
     record.mkdir()
     with embedded(tmp_path) as live:
         kills = {number: len(victims) * (number + 1) // trials for number in range(trials)}
@@ -99,8 +99,8 @@ def test_kills_lose_no_trial(tmp_path: Path, size: Size, figures: Figures, chanc
         for number, victim in enumerate(victims):
             goes_on(record, 1)
             (record / f"kill-{number}").touch()
-            seconds += kill(live, live.worker(), victim, still=live.still())
+            deaths.append(kill(live, live.worker(), victim, still=live.still()))
         until(lambda: states(live) == ["completed"] * trials, "all trials end", BACK_SECONDS)
-        p95 = check_deaths(live, trials, seconds)
+        seconds = check_deaths(live, deaths)
     measured: dict[str, Any] = {"R1: kills": len(victims), "attempts hit": len(seconds), "trials": trials}
-    figures(**measured, lost=0, stale_writes=0, wrong_resumes=0, detection_p95_s=p95)
+    figures(**measured, lost=0, stale_writes=0, wrong_resumes=0, detection_p95_s=p95(seconds))

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -118,7 +119,7 @@ class Postgres:
         orphans = [process for process in psutil.process_iter() if _works_in(process, self.cluster)]
         for ending in (signal.SIGQUIT, signal.SIGKILL):
             for process in orphans:
-                if process.is_running():
+                with suppress(psutil.NoSuchProcess):  # those of a dead postmaster end by themselves, too
                     process.send_signal(ending)
             _, orphans = psutil.wait_procs(orphans, timeout=ORPHAN_TIMEOUT_SECONDS)
         pid_file.unlink(missing_ok=True)
