@@ -13,7 +13,8 @@ from playwright.sync_api import Browser
 from sqlalchemy import Engine
 
 from tests import chromium
-from tests.chromium import pytest_collection_modifyitems, pytest_terminal_summary
+from tests.chromium import pytest_terminal_summary
+from tests.promises import options
 from tests.promises.options import pytest_addoption
 from tests.template import make_template
 from tunebook_server.embedded.postgres import Postgres
@@ -36,9 +37,14 @@ for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: None)
 
 # hooks are found by their names
-__all__ = ["pytest_addoption", "pytest_collection_modifyitems", "pytest_terminal_summary"]
+__all__ = ["pytest_addoption", "pytest_terminal_summary"]
 
 _names = itertools.count()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    chromium.choose(config, items)
+    options.choose(config, items)
 
 
 @pytest.fixture(scope="session")

@@ -92,17 +92,6 @@ def durable(tmp_path: Path) -> Iterator[Callable[..., Postgres]]:
         server.stop()
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """A promise marked `soak` has no small size. At full size a test mostly waits: two files at once."""
-    if config.getoption("--soak"):
-        for item in items:
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
-        return
-    left_out = [item for item in items if item.get_closest_marker("soak")]
-    config.hook.pytest_deselected(items=left_out)
-    items[:] = [item for item in items if item not in left_out]
-
-
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]

@@ -12,3 +12,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--figures", type=Path, metavar="FILE", help="append what promises measure, as JSON lines"
     )
+
+
+def choose(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves out what is marked `soak`; or, at full size, where tests mostly wait, has two files at once."""
+    if config.getoption("--soak"):
+        for item in items:
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+        return
+    left_out = [item for item in items if item.get_closest_marker("soak")]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]

