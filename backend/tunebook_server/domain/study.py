@@ -13,7 +13,7 @@ from tunebook_server.domain.errors import Fault, Invalid
 from tunebook_server.domain.findings import thresholds
 from tunebook_server.domain.objective import Direction, Evaluation, Objective
 from tunebook_server.domain.retention import DEFAULT, Retention
-from tunebook_server.domain.samplers import SAMPLERS, Sampler, sampler
+from tunebook_server.domain.samplers import SAMPLERS, Sampler, automatic, sampler
 from tunebook_server.domain.search_space import SearchSpace
 from tunebook_server.domain.study_limits import (
     ATTEMPTS,
@@ -113,6 +113,8 @@ class StudyDesign:
     checks: Mapping[str, float] = field(default_factory=dict)
     round: int | str | None = None
     retention: Retention = DEFAULT
+    automatic: bool = field(default=False, compare=False)
+    """The document left the choice of the sampler to us."""
 
     @classmethod
     def parse(cls, document: object) -> "StudyDesign":
@@ -156,6 +158,7 @@ class StudyDesign:
             checks=checks,
             round=of_round,
             retention=kept,
+            automatic=drawn.automatic,
         )
 
     def document(self) -> dict[str, object]:
@@ -184,7 +187,8 @@ class StudyDesign:
 
     def warnings(self) -> tuple[Fault, ...]:
         """What a person should know before starting; nothing here stops the study."""
-        return self.drawing().warnings(self.space)
+        chosen = (automatic.explained(self.space),) if self.automatic else ()
+        return (*chosen, *self.drawing().warnings(self.space))
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +197,7 @@ class _Drawn:
     seed: int
     options: Mapping[str, object]
     size: int | None
+    automatic: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +233,10 @@ def _read_space(study: Document) -> SearchSpace | None:
 def _read_sampler(part: Document, space: SearchSpace | None) -> _Drawn:
     """`size` is None too where the sampler or its options are wrong."""
     part.only("name", "seed", "options")
-    name = part.word("name", tuple(SAMPLERS), default="halton")
+    given = part.word("name", (*SAMPLERS, automatic.AUTO), default="halton")
+    name = given
+    if given == automatic.AUTO:
+        name = automatic.chosen(space) if space is not None else automatic.EXPLORING
     seed = part.integer("seed", low=0, high=SEED_HIGHEST, default=0)
     options = part.part("options")
     size = None
@@ -239,7 +247,8 @@ def _read_sampler(part: Document, space: SearchSpace | None) -> _Drawn:
             size = made.size(space)
     except Invalid as invalid:
         part.faults.extend(invalid.faults)
-    return _Drawn(name, seed, cast(Mapping[str, object], options.content), size)
+    content = cast(Mapping[str, object], options.content)
+    return _Drawn(name, seed, content, size, given == automatic.AUTO)
 
 
 def _read_budget(part: Document, size: int | None) -> _Budget:

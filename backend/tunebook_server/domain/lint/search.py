@@ -2,17 +2,15 @@
 
 from collections.abc import Iterator
 
-from tunebook_server.domain.changes import Draw, Mend
+from tunebook_server.domain.changes import Draw
 from tunebook_server.domain.lint.advice import Advice
 from tunebook_server.domain.lint.reading import entries, exploits
-from tunebook_server.domain.lint.trials import more_trials, needed
-from tunebook_server.domain.samplers import SAMPLERS
+from tunebook_server.domain.lint.trials import needed
 from tunebook_server.domain.study import StudyDesign
 from tunebook_server.domain.study_limits import TRIALS_MOST
 
 RULE = "sampler"
-UNADAPTIVE = ("halton", "random", "grid", "manual")
-"""Every other sampler learns from finished trials."""
+ADAPTIVE = "bayesian"
 TWICE = 2
 """With so many times the trials of another search, quasi-random search is rarely beaten (Deep Learning Tuning
 Playbook, "Why use quasi-random search …")."""
@@ -25,7 +23,7 @@ EXPLOITING_SOURCE = "Deep Learning Tuning Playbook, “After exploration conclud
 
 def check(design: StudyDesign) -> Iterator[Advice]:
     """A study asks for insight where it has a scientific hyperparameter; it exploits where it says so."""
-    adaptive = design.sampler not in UNADAPTIVE
+    adaptive = design.drawing().learns
     if adaptive and any(entry.scientific for entry in entries(design)):
         yield Advice(
             rule=RULE,
@@ -51,10 +49,6 @@ def _plenty(design: StudyDesign) -> int:
 
 
 def _exploiting(design: StudyDesign) -> Advice:
-    """Where the server has no adaptive sampler, enough trials do as well."""
-    sampler = next((name for name in SAMPLERS if name not in UNADAPTIVE), None)
-    plenty = _plenty(design)
-    changes: tuple[Mend, ...] = (Draw(sampler, {}),) if sampler else more_trials(design, plenty)
     return Advice(
         rule=RULE,
         sentence=f"A final, exploiting study is drawn by {design.sampler}, with {design.budget:,} trials.",
@@ -63,6 +57,6 @@ def _exploiting(design: StudyDesign) -> Advice:
         f" budget; quasi-random search is its equal with {TWICE} times the trials.",
         source=EXPLOITING_SOURCE,
         field="sampler.name",
-        title=f"Search by {sampler}" if sampler else f"Run {plenty:,} trials",
-        changes=changes,
+        title="Search by Bayesian optimisation",
+        changes=(Draw(ADAPTIVE, {}),),
     )

@@ -3,10 +3,12 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from tunebook_server.domain.document import Document, as_integer, close_to, refuse, show
 from tunebook_server.domain.errors import Fault
 from tunebook_server.domain.hyperparameter import Boolean, Categorical, Float, Hyperparameter, Integer, along
+from tunebook_server.domain.samplers.history import History
 from tunebook_server.domain.search_space import SearchSpace
 from tunebook_server.domain.trial import Configuration, Value
 
@@ -28,6 +30,8 @@ class Grid:
     points: Mapping[str, int] = field(default_factory=dict)
     others: int = POINTS
 
+    learns: ClassVar[bool] = False
+
     @classmethod
     def parse(cls, options: Document) -> "Grid":
         options.only(OPTION)
@@ -46,7 +50,9 @@ class Grid:
                 points[key] = number
         return cls(points)
 
-    def suggest(self, space: SearchSpace, *, seed: int, index: int, count: int) -> list[Configuration]:
+    def suggest(
+        self, space: SearchSpace, *, seed: int, index: int, count: int, history: History | None = None
+    ) -> list[Configuration]:
         """In reading order, the last hyperparameter changing fastest, whatever the seed."""
         combinations = self._combinations(space)
         return [combinations.at(rank) for rank in range(index, min(index + count, combinations.total))]

@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from tunebook_server.domain.document import FAULTS_SHOWN, Document, refuse
 from tunebook_server.domain.errors import Fault, Invalid
+from tunebook_server.domain.samplers.history import History
 from tunebook_server.domain.search_space import SearchSpace
 from tunebook_server.domain.trial import Configuration
 
@@ -17,12 +19,16 @@ class Manual:
 
     configurations: Sequence[object]
 
+    learns: ClassVar[bool] = False
+
     @classmethod
     def parse(cls, options: Document) -> "Manual":
         options.only("configurations")
         return cls(tuple(options.items("configurations", most=CONFIGURATIONS_MOST)))
 
-    def suggest(self, space: SearchSpace, *, seed: int, index: int, count: int) -> list[Configuration]:
+    def suggest(
+        self, space: SearchSpace, *, seed: int, index: int, count: int, history: History | None = None
+    ) -> list[Configuration]:
         return [space.check(each) for each in self.configurations[index : index + count]]
 
     def size(self, space: SearchSpace) -> int | None:

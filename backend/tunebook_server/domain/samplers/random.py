@@ -1,12 +1,14 @@
 """Independent uniform points, each computed from (seed, index) alone."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tunebook_server.domain.document import Document
 from tunebook_server.domain.errors import Fault
+from tunebook_server.domain.samplers.history import History
 from tunebook_server.domain.search_space import SearchSpace
 from tunebook_server.domain.trial import Configuration
 
@@ -16,12 +18,16 @@ STREAM = 2
 
 @dataclass(frozen=True)
 class Random:
+    learns: ClassVar[bool] = False
+
     @classmethod
     def parse(cls, options: Document) -> "Random":
         options.only()
         return cls()
 
-    def suggest(self, space: SearchSpace, *, seed: int, index: int, count: int) -> list[Configuration]:
+    def suggest(
+        self, space: SearchSpace, *, seed: int, index: int, count: int, history: History | None = None
+    ) -> list[Configuration]:
         dimensions = len(space.dimensions)
         return [
             space.from_unit(random_point(dimensions, seed=seed, index=place).tolist())

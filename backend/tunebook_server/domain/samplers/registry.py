@@ -4,17 +4,25 @@ from collections.abc import Callable, Mapping
 
 from tunebook_server.domain.document import Document, close_to, refuse, show
 from tunebook_server.domain.errors import Fault, Invalid
+from tunebook_server.domain.samplers.bayesian import Bayesian
+from tunebook_server.domain.samplers.cma_es import CmaEs
 from tunebook_server.domain.samplers.grid import Grid
 from tunebook_server.domain.samplers.halton import Halton
 from tunebook_server.domain.samplers.manual import Manual
 from tunebook_server.domain.samplers.random import Random
 from tunebook_server.domain.samplers.sampler import Sampler
+from tunebook_server.domain.samplers.sobol import Sobol
+from tunebook_server.domain.samplers.tpe import Tpe
 
 SAMPLERS: Mapping[str, Callable[[Document], Sampler]] = {
     "halton": Halton.parse,
+    "sobol": Sobol.parse,
     "random": Random.parse,
     "grid": Grid.parse,
     "manual": Manual.parse,
+    "bayesian": Bayesian.parse,
+    "tpe": Tpe.parse,
+    "cma_es": CmaEs.parse,
 }
 
 

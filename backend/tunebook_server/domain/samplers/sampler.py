@@ -1,16 +1,26 @@
-"""The promise of a sampler that does not learn from finished trials."""
+"""What every sampler promises."""
 
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from tunebook_server.domain.errors import Fault
+from tunebook_server.domain.samplers.history import History
 from tunebook_server.domain.search_space import SearchSpace
 from tunebook_server.domain.trial import Configuration
 
 
 class Sampler(Protocol):
-    def suggest(self, space: SearchSpace, *, seed: int, index: int, count: int) -> list[Configuration]:
-        """The configurations of places index … index + count - 1: a pure function of (seed, index), the same
-        whatever was asked before and in whatever pieces. A finite sampler gives fewer at its end."""
+    learns: ClassVar[bool]
+    """Whether it looks at the history at all."""
+
+    def suggest(
+        self, space: SearchSpace, *, seed: int, index: int, count: int, history: History | None = None
+    ) -> list[Configuration]:
+        """The configurations of places index … index + count - 1: a pure function of its arguments.
+
+        One that does not learn gives the same whatever was asked before and in whatever pieces; a finite
+        one gives fewer at its end. One that learns counts its own suggestions of this call as pending, and
+        gives what no trial of the history has where the space has anything else.
+        """
 
     def size(self, space: SearchSpace) -> int | None:
         """How many configurations there are; None for an endless sampler."""
