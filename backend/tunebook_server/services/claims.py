@@ -1,5 +1,6 @@
 """How a trial is taken: by a worker that has room, or by a loop that asks for one."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 
 from tunebook_server.domain.errors import Conflict, NotFound
@@ -9,6 +10,7 @@ from tunebook_server.domain.study import Study
 from tunebook_server.domain.texts import name_text, whole_number
 from tunebook_server.domain.trial import Checkpoint, Configuration, Trial
 from tunebook_server.services import sampling
+from tunebook_server.services.suggesting import Ready, with_suggestions
 from tunebook_server.settings import settings
 from tunebook_server.storage import (
     access,
@@ -102,6 +104,15 @@ def ask(
     whole_number(count, field="count", low=1, high=ASK_MOST)
     host = name_text(host, field="host") if host else ""
     names = [client_id, *(f"{client_id}#{place}" for place in range(2, count + 1))]
+    return with_suggestions(
+        engine, study_id, lambda ready: _ask(engine, study_id, names, ready, host=host, actor=actor)
+    )
+
+
+def _ask(
+    engine: Engine, study_id: int, names: Sequence[str], ready: Ready | None, *, host: str, actor: str
+) -> list[Claim]:
+    client_id = names[0]
     with transaction(engine) as connection:
         trials.serialise_client(connection, study_id, client_id)
         held = trials.held_by_client(connection, study_id, names)
@@ -115,7 +126,8 @@ def ask(
             _claim_of(connection, study, trial, checkpoints.last(connection, trial.id)) for trial in held
         ]
         if study.state == "running" and free:
-            queued += [trial.id for trial in sampling.create(connection, study, len(free) - len(queued))]
+            made = sampling.create(connection, study, len(free) - len(queued), ready)
+            queued += [trial.id for trial in made]
             for trial_id, name in zip(queued, free, strict=False):
                 trial = _take(connection, trial_id, client_id=name, started=True)
                 claims.append(_hold(connection, study, trial, host))
@@ -129,12 +141,20 @@ def ask(
 
 def enqueue(engine: Engine, *, study_id: int, parameters: Configuration | None = None, actor: str) -> Trial:
     """One queued trial with these parameters, or the sampler's next; Conflict at the end of the budget."""
+    return with_suggestions(
+        engine, study_id, lambda ready: _enqueue(engine, study_id, parameters, ready, actor=actor)
+    )
+
+
+def _enqueue(
+    engine: Engine, study_id: int, parameters: Configuration | None, ready: Ready | None, *, actor: str
+) -> Trial:
     with transaction(engine) as connection:
         study = _lock(connection, study_id)
         if study.state == "finished":
             raise Conflict("the study is finished", remedy="Set its state to running first.")
         if parameters is None:
-            made = sampling.create(connection, study, 1)
+            made = sampling.create(connection, study, 1, ready)
         elif studies.counters(connection, study_id).next_number < study.budget:
             made = sampling.add(connection, study, [study.space.check(parameters)], sampled=False)
         else:

@@ -1,4 +1,4 @@
-"""New trials out of the sampler, some ahead of the workers; no history is read."""
+"""New trials out of the sampler, some ahead of the workers."""
 
 from collections.abc import Sequence
 
@@ -7,6 +7,7 @@ from tunebook_server.domain.lifecycle import trial_seed
 from tunebook_server.domain.samplers import sampler
 from tunebook_server.domain.study import Study
 from tunebook_server.domain.trial import Configuration, Trial
+from tunebook_server.services.suggesting import Ready, draw, with_suggestions
 from tunebook_server.settings import settings
 from tunebook_server.storage import studies, trials
 from tunebook_server.storage.engine import Connection, Engine, transaction
@@ -17,13 +18,17 @@ STUDIES_A_TIME = 1000
 
 def fill(engine: Engine, *, study_id: int) -> list[int]:
     """Queues what the study lacks, finishes it when nothing is left, returns the trials that need a hint."""
+    return with_suggestions(engine, study_id, lambda ready: _fill(engine, study_id, ready))
+
+
+def _fill(engine: Engine, study_id: int, ready: Ready | None) -> list[int]:
     with transaction(engine) as connection:
         study = studies.lock(connection, study_id)
         if study is None:
             raise NotFound(f"there is no study {study_id}")
         if study.state != "running":
             return []
-        made = create(connection, study, _lacking(study)) if study.job_template_id is not None else []
+        made = create(connection, study, _lacking(study), ready) if study.job_template_id is not None else []
         if not made and is_over(connection, study):
             studies.finish(connection, study_id)
         elif not made:
@@ -47,15 +52,14 @@ def fill_all(engine: Engine) -> list[int]:
     return hints
 
 
-def create(connection: Connection, study: Study, count: int) -> list[Trial]:
-    """Up to `count` queued trials, fewer at the end of budget or sampler. The study's row is locked."""
+def create(connection: Connection, study: Study, count: int, ready: Ready | None) -> list[Trial]:
+    """Up to `count` queued trials, fewer at the end of budget or sampler. The study's row is locked. Raises
+    Wanted, see `with_suggestions`."""
     counters = studies.counters(connection, study.id)
     count = min(count, study.budget - counters.next_number)
     if count <= 0:
         return []
-    draw = sampler(study.sampler, study.sampler_options)
-    index = counters.next_sample_index
-    configurations = draw.suggest(study.space, seed=study.seed, index=index, count=count)
+    configurations = draw(study, index=counters.next_sample_index, count=count, ready=ready)
     return add(connection, study, configurations, sampled=True)
 
 
@@ -89,7 +93,9 @@ def is_over(connection: Connection, study: Study) -> bool:
 
 
 def _lacking(study: Study) -> int:
-    return min(study.parallel + settings().sample_ahead - _open(study), BATCH)
+    """A sampler that learns is asked as late as possible: each result makes the next suggestion better."""
+    ahead = 0 if sampler(study.sampler, study.sampler_options).learns else settings().sample_ahead
+    return min(study.parallel + ahead - _open(study), BATCH)
 
 
 def _open(study: Study) -> int:

@@ -1,0 +1,124 @@
+"""Studies whose sampler learns: nothing twice, and quasi-random where no model is to be had in time."""
+
+import json
+import math
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import numpy as np
+import pytest
+from sqlalchemy import Engine
+
+from tests.services.making import ACTOR, SPACE, make_study, make_worker
+from tunebook_server.domain.lifecycle import Claim
+from tunebook_server.domain.samplers import sampler
+from tunebook_server.domain.trial import Configuration
+from tunebook_server.services import metrics, sampling, studies, suggesting, trials
+from tunebook_server.storage.engine import connect
+
+CLIENTS = 8
+BEST_RATE = 1e-2
+
+
+def loss(configuration: Configuration) -> float:
+    """Least for adam at a learning rate of 0.01."""
+    far = abs(math.log10(float(configuration["learning_rate"]) / BEST_RATE))
+    return far + (configuration["optimizer"] == "sgd")
+
+
+def end(engine: Engine, claim: Claim) -> None:
+    trial = claim.trial
+    points = (np.array([1]), np.array([loss(trial.parameters)]))
+    metrics.report(
+        engine, trial_id=trial.id, epoch=1, sequence=0, series={"valid/error": points}, content_hash=b"1"
+    )
+    trials.finish(engine, trial_id=trial.id, epoch=1, state="completed")
+
+
+def ask(engine: Engine, study_id: int, client: str) -> Claim:
+    (claim,) = trials.ask(engine, study_id=study_id, client_id=client, actor=ACTOR)
+    return claim
+
+
+def text(configuration: Configuration) -> str:
+    return json.dumps(configuration, sort_keys=True)
+
+
+@pytest.mark.parametrize("name", ["bayesian", "tpe"])
+def test_a_loop_is_led_to_the_best(engine: Engine, name: str) -> None:
+    study = make_study(engine, launched=False, sampler=name, budget=40)
+    found = []
+    for _ in range(40):
+        claim = ask(engine, study.id, "loop")
+        found.append(claim.trial)
+        end(engine, claim)
+    assert [trial.sample_index for trial in found] == list(range(40))
+    assert len({text(trial.parameters) for trial in found}) == 40
+    blind = sampler("halton", {}).suggest(SPACE, seed=study.seed, index=0, count=40)
+    assert min(loss(trial.parameters) for trial in found) < min(map(loss, blind))
+
+
+@pytest.mark.parametrize("name", ["bayesian", "tpe"])
+def test_clients_that_ask_at_once_get_different_points(engine: Engine, name: str) -> None:
+    study = make_study(engine, launched=False, sampler=name, budget=6 * CLIENTS)
+    found = []
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        for turn in range(4):
+            names = [f"client {turn} {client}" for client in range(CLIENTS)]
+            claims = list(pool.map(partial(ask, engine, study.id), names))
+            found += [claim.trial for claim in claims]
+            list(pool.map(partial(end, engine), claims))
+    assert sorted(trial.sample_index or 0 for trial in found) == list(range(4 * CLIENTS))
+    assert len({text(trial.parameters) for trial in found}) == len(found)
+
+
+def test_a_new_process_suggests_the_same(engine: Engine, database_url: str) -> None:
+    study = make_study(engine, launched=False, sampler="bayesian", budget=40)
+    for _ in range(20):
+        end(engine, ask(engine, study.id, "loop"))
+    ask(engine, study.id, "pending")
+    here = suggesting.suggest(engine, study.id, 3)
+    other = connect(database_url)
+    there = suggesting.suggest(other, study.id, 3)
+    other.dispose()
+    assert here == there
+    assert (here.index, len(here.configurations)) == (21, 3)
+
+
+def test_a_model_that_is_late_is_not_waited_for(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    study = make_study(engine, launched=False, sampler="bayesian", budget=40)
+    for _ in range(12):
+        end(engine, ask(engine, study.id, "loop"))
+    monkeypatch.setattr(suggesting, "TURN_SECONDS", 0.01)
+    with suggesting.turn(study.id) as ours:
+        assert ours
+        claim = ask(engine, study.id, "hurried")
+    assert [claim.trial.parameters] == sampler("halton", {}).suggest(
+        SPACE, seed=study.seed, index=12, count=1
+    )
+    assert "quasi-random" in caplog.text
+    assert ask(engine, study.id, "patient").trial.parameters != claim.trial.parameters
+
+
+def test_workers_are_given_as_many_as_they_run(engine: Engine) -> None:
+    """Each result makes the next suggestion better: none is drawn ahead."""
+    study = make_study(engine, sampler="bayesian", parallel=3, budget=30)
+    assert len(sampling.fill(engine, study_id=study.id)) == 3
+    assert sampling.fill(engine, study_id=study.id) == []
+    worker = make_worker(engine)
+    for _ in range(12):
+        queued = trials.page(engine, study_id=study.id, sort="number").items
+        trial_id = next(row.trial.id for row in queued if row.trial.state == "queued")
+        end(engine, trials.claim(engine, trial_id=trial_id, worker_id=worker))
+        assert len(sampling.fill(engine, study_id=study.id)) == 1
+    assert studies.get(engine, study_id=study.id).counts["queued"] == 3
+
+
+def test_a_batch_is_suggested_at_once(engine: Engine) -> None:
+    study = make_study(engine, launched=False, sampler="tpe", budget=60)
+    for _ in range(12):
+        end(engine, ask(engine, study.id, "loop"))
+    claims = trials.ask(engine, study_id=study.id, client_id="many", count=20, actor=ACTOR)
+    assert len({text(claim.trial.parameters) for claim in claims}) == 20
