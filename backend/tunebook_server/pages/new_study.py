@@ -13,6 +13,8 @@ from tunebook_server.domain.changes_applied import applied
 from tunebook_server.domain.errors import Fault, Invalid, NotFound
 from tunebook_server.domain.findings.thresholds import THRESHOLDS
 from tunebook_server.domain.lint import Advice, lint
+from tunebook_server.domain.samplers import SAMPLERS
+from tunebook_server.domain.samplers.automatic import AUTO
 from tunebook_server.domain.study import StudyDesign
 from tunebook_server.pages import design
 from tunebook_server.pages.form import Fields
@@ -24,6 +26,15 @@ from tunebook_server.storage.engine import Engine
 
 router = APIRouter(route_class=PageRoute)
 
+_SAMPLERS = {
+    "auto": "auto: Halton to learn, Bayesian to win",
+    "halton": "Halton, quasi-random",
+    "sobol": "Sobol, quasi-random",
+    "bayesian": "Bayesian optimisation",
+    "tpe": "TPE",
+    "cma_es": "CMA-ES",
+}
+SAMPLER_OPTIONS = [(name, _SAMPLERS.get(name, name)) for name in ("halton", AUTO, *list(SAMPLERS)[1:])]
 PREVIEWED = 100
 ROUNDS = 200
 START: Mapping[str, Any] = {
@@ -157,6 +168,7 @@ def _page(
         rows=rows,
         toml=toml,
         faults=faults,
+        samplers=SAMPLER_OPTIONS,
         thresholds=THRESHOLDS,
         overriding=any(name.startswith("checks.") and value for name, value in fields.items()),
         round_options=_round_options(engine, project_id, fields),

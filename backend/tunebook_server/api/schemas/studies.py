@@ -9,6 +9,7 @@ from tunebook_server.api.schemas import FaultOut, Lines, Received, Sent, Value
 from tunebook_server.domain.findings.thresholds import BY_NAME
 from tunebook_server.domain.retention import KEPT_MOST, Retention
 from tunebook_server.domain.samplers import SAMPLERS
+from tunebook_server.domain.samplers.automatic import AUTO
 from tunebook_server.domain.search_space import SearchSpace
 from tunebook_server.domain.study_limits import (
     ATTEMPTS,
@@ -115,7 +116,7 @@ STUDY_DOCUMENT: dict[str, Any] = {
         "sampler": {
             "type": "object",
             "properties": {
-                "name": {"enum": list(SAMPLERS), "default": "halton"},
+                "name": {"enum": [*SAMPLERS, AUTO], "default": "halton"},
                 "seed": {"type": "integer", "minimum": 0, "maximum": SEED_HIGHEST, "default": 0},
                 "options": {"type": "object"},
             },
