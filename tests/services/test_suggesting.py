@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 
 from tests.services.making import ACTOR, SPACE, make_study, make_worker
 from tunebook_server.domain.lifecycle import Claim
+from tunebook_server.domain.samplers import gaussian_process as gp
 from tunebook_server.domain.samplers import sampler
 from tunebook_server.domain.trial import Configuration
 from tunebook_server.services import metrics, sampling, studies, suggesting, trials
@@ -82,6 +83,7 @@ def test_a_new_process_suggests_the_same(engine: Engine, database_url: str) -> N
     there = suggesting.suggest(other, study.id, 3)
     other.dispose()
     assert here == there
+    assert isinstance(here, suggesting.Suggestions)
     assert (here.index, len(here.configurations)) == (21, 3)
 
 
@@ -100,6 +102,24 @@ def test_a_model_that_is_late_is_not_waited_for(
     )
     assert "quasi-random" in caplog.text
     assert ask(engine, study.id, "patient").trial.parameters != claim.trial.parameters
+
+
+def test_a_model_that_fails_stops_no_study(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    study = make_study(engine, launched=False, sampler="bayesian", budget=40)
+    for _ in range(12):
+        end(engine, ask(engine, study.id, "loop"))
+
+    def singular(*_: object, **__: object) -> gp.Posterior:
+        raise np.linalg.LinAlgError("the covariance is not positive definite")
+
+    monkeypatch.setattr(gp, "condition", singular)
+    claim = ask(engine, study.id, "loop")
+    assert [claim.trial.parameters] == sampler("halton", {}).suggest(
+        SPACE, seed=study.seed, index=12, count=1
+    )
+    assert "a model failed" in caplog.text
 
 
 def test_workers_are_given_as_many_as_they_run(engine: Engine) -> None:

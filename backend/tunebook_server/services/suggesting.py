@@ -51,7 +51,7 @@ class Suggestions:
 
 @dataclass(frozen=True)
 class QuasiRandom:
-    """Instead of suggestions: no model was to be had in time."""
+    """Instead of suggestions: no model was to be had, or not in time."""
 
 
 Ready = Suggestions | QuasiRandom
@@ -89,7 +89,7 @@ def draw(study: Study, *, index: int, count: int, ready: Ready | None) -> list[C
     return list(ready.configurations[:count])
 
 
-def suggest(engine: Engine, study_id: int, count: int) -> Suggestions:
+def suggest(engine: Engine, study_id: int, count: int) -> Ready:
     """From the history as it stands."""
     with transaction(engine) as connection:
         study = studies.get(connection, study_id)
@@ -98,7 +98,11 @@ def suggest(engine: Engine, study_id: int, count: int) -> Suggestions:
         index = studies.counters(connection, study_id).next_sample_index
     history = recorded(trial_columns.read(engine, study).columns, study.space, study.objective)
     chosen = sampler(study.sampler, study.sampler_options)
-    found = chosen.suggest(study.space, seed=study.seed, index=index, count=count, history=history)
+    try:
+        found = chosen.suggest(study.space, seed=study.seed, index=index, count=count, history=history)
+    except Exception:  # no history may keep a study from going on
+        _log.exception("a model failed: a quasi-random point instead", extra={"study_id": study_id})
+        return QuasiRandom()
     return Suggestions(index, study.space_version, tuple(found))
 
 

@@ -7,103 +7,60 @@ history, the seed and the place; what is kept between calls are fitted kernels, 
 """
 
 import hashlib
-from collections import OrderedDict
-from dataclasses import dataclass
-from threading import Lock
-from typing import ClassVar
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tunebook_server.domain.document import Document
-from tunebook_server.domain.errors import Fault
 from tunebook_server.domain.samplers import gaussian_process as gp
 from tunebook_server.domain.samplers.acquisition import (
     log_expected_improvement,
     log_optimism,
     log_probability_above,
 )
-from tunebook_server.domain.samplers.columns import Columns, Points, columns
-from tunebook_server.domain.samplers.halton import halton_points
-from tunebook_server.domain.samplers.history import Fate, History, nothing
+from tunebook_server.domain.samplers.columns import Columns, Points
+from tunebook_server.domain.samplers.history import Fate, History
+from tunebook_server.domain.samplers.learner import Learner, Model, Point
 from tunebook_server.domain.samplers.losses import standardised
-from tunebook_server.domain.samplers.proposals import everywhere, names, near, unseen
-from tunebook_server.domain.search_space import SearchSpace
-from tunebook_server.domain.trial import Configuration
+from tunebook_server.domain.samplers.memo import Memo
+from tunebook_server.domain.samplers.proposals import everywhere, near, unseen
 
-STREAM = 3
 FIT_POINTS, POINTS_MOST = 200, 500
+FIT_DISTANCES = 400_000
+"""Squared distances that a fit looks at in each step: of fewer points where there are many dimensions."""
 REFIT_GROWTH = 1.04
 SPREAD, NEIGHBOURS, INCUMBENTS = 1000, 60, 5
 REFINED, REFINEMENTS, ROUNDS = 4, 40, (0.1, 0.03, 0.01, 0.003, 0.001)
 BETA = 1.8
-MODELLED_MOST = 32
-"""Suggestions of one call that look at the model; more are quasi-random."""
 
 
-@dataclass(frozen=True)
-class Bayesian:
-    learns: ClassVar[bool] = True
+class Bayesian(Learner):
+    stream = 3
+    modelled_most = 32
 
-    @classmethod
-    def parse(cls, options: Document) -> "Bayesian":
-        options.only()
-        return cls()
-
-    def suggest(
-        self, space: SearchSpace, *, seed: int, index: int, count: int, history: History | None = None
-    ) -> list[Configuration]:
-        history = history or nothing(len(space.dimensions))
-        found: list[Configuration] = []
-        shape = columns(space)
-        seen = set(names(history.points))
-        models: Models | None = None
-        for place in range(index, index + count):
-            point = None
-            if place >= quasi_random_first(space) and len(found) < MODELLED_MOST:
-                models = models or learn(shape, history)
-                chance = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(STREAM, place)))
-                point = best_point(shape, models, chance, seen, optimistic=place % 2 == 1)
-            if point is None:
-                point = shape.settle(halton_points(len(space.dimensions), seed=seed, index=place, count=1))[0]
-            seen.update(names(point[None]))
-            if models is not None:
-                models = models.expecting(inputs(shape, point[None]))
-            else:
-                history = history.with_pending(point)
-            found.append(space.from_unit(np.nan_to_num(point, nan=0.5)))
-        return found
-
-    def size(self, space: SearchSpace) -> int | None:
-        return None
-
-    def check(self, space: SearchSpace) -> None:
-        """Fits every space."""
-
-    def warnings(self, space: SearchSpace) -> tuple[Fault, ...]:
-        return ()
-
-
-def quasi_random_first(space: SearchSpace) -> int:
-    """How many trials come before any model."""
-    return max(5, min(2 * len(space.varied), 10))
+    def learn(self, shape: Columns, history: History, seed: int) -> Model | None:
+        models = learned(shape, history)
+        return None if models.loss is None and models.feasible is None else models
 
 
 @dataclass(frozen=True)
 class Models:
     """Of the loss, None before two values; of feasibility, None while nothing was infeasible. `incumbents`:
-    the best points that were seen; `best`: the lowest posterior mean at a seen point."""
+    the best points that were seen; `lowest`: the posterior mean at the best seen point."""
 
+    shape: Columns
     loss: gp.Posterior | None
     feasible: gp.Posterior | None
     threshold: float
     incumbents: Points
-    best: float
+    lowest: float
 
-    def expecting(self, at: gp.Inputs) -> "Models":
-        """With one more pending trial."""
-        loss = self.loss.believing(at) if self.loss else None
-        return Models(loss, self.feasible, self.threshold, self.incumbents, self.best)
+    def best(self, place: int, chance: np.random.SeedSequence, seen: set[bytes]) -> Point | None:
+        return best_point(self, np.random.default_rng(chance), seen, optimistic=place % 2 == 1)
+
+    def expecting(self, point: Point) -> "Models":
+        loss = self.loss.believing(inputs(self.shape, point[None])) if self.loss else None
+        return replace(self, loss=loss)
 
     def promise(self, at: gp.Inputs, *, optimistic: bool) -> NDArray[np.float64]:
         total = np.zeros(len(at))
@@ -111,9 +68,9 @@ class Models:
             mean, variance = self.loss.predict(at)
             deviation = np.sqrt(variance)
             if optimistic:
-                total += log_optimism(mean, deviation, self.best, BETA)
+                total += log_optimism(mean, deviation, self.lowest, BETA)
             else:
-                total += log_expected_improvement(mean, deviation, self.best)
+                total += log_expected_improvement(mean, deviation, self.lowest)
         if self.feasible is not None:
             mean, variance = self.feasible.predict(at)
             deviation = np.sqrt(variance + self.feasible.kernel.noise)
@@ -121,31 +78,30 @@ class Models:
         return total
 
 
-def learn(shape: Columns, history: History) -> Models:
+def learned(shape: Columns, history: History) -> Models:
     rows = inputs(shape, history.points)
     valued = np.flatnonzero(history.valued)
     pending = rows.rows(history.of(Fate.PENDING))
-    loss, best, incumbents = None, 0.0, np.empty((0, len(shape.cells)))
+    loss, lowest, incumbents = None, 0.0, np.empty((0, len(shape.cells)))
     if len(valued) > 1:
         values = standardised(history.losses[valued])
         kernel = _fitted(rows.rows(valued), history.losses[valued])
         chosen = _kept(values)
         loss = gp.condition(kernel, rows.rows(valued[chosen]), values[chosen])
-        best = float(loss.mean_at(loss.inputs).min())
+        lowest = float(loss.mean_at(loss.inputs).min())
         loss = loss.believing(pending)
     if len(valued):
         order = np.argsort(history.losses[valued], kind="stable")[:INCUMBENTS]
         incumbents = history.points[valued[order]]
     feasible, threshold = _feasibility(rows, history)
-    return Models(loss, feasible, threshold, incumbents, best)
+    return Models(shape, loss, feasible, threshold, incumbents, lowest)
 
 
 def best_point(
-    shape: Columns, models: Models, chance: np.random.Generator, seen: set[bytes], *, optimistic: bool
-) -> NDArray[np.float64] | None:
+    models: Models, chance: np.random.Generator, seen: set[bytes], *, optimistic: bool
+) -> Point | None:
     """None where every configuration that was thought of has been seen."""
-    if models.loss is None and models.feasible is None:
-        return None
+    shape = models.shape
     pool = everywhere(shape, chance, SPREAD)
     if len(models.incumbents):
         close = near(shape, chance, models.incumbents, NEIGHBOURS, smallest=0.002, largest=0.4)
@@ -159,7 +115,7 @@ def best_point(
         close = unseen(near(shape, chance, pool[top], REFINEMENTS, smallest=scale / 3, largest=scale), seen)
         pool = np.vstack([pool[top], close])
         scores = np.concatenate([scores[top], models.promise(inputs(shape, close), optimistic=optimistic)])
-    best: NDArray[np.float64] = pool[np.argmax(scores)]
+    best: Point = pool[np.argmax(scores)]
     return best
 
 
@@ -199,44 +155,32 @@ def _fitted(rows: gp.Inputs, values: NDArray[np.float64]) -> gp.Kernel:
     size = 2
     while (larger := max(size + 1, int(size * REFIT_GROWTH))) <= len(values):
         size = larger
-    chosen = _spread(values[:size])
-    return KERNELS.fit(rows.rows(chosen), standardised(values[chosen]))
+    most = min(FIT_POINTS, int(np.sqrt(FIT_DISTANCES / max(rows.width, 1))))
+    chosen = _spread(values[:size], most)
+    return _fit(rows.rows(chosen), standardised(values[chosen]))
 
 
-def _spread(values: NDArray[np.float64]) -> NDArray[np.intp]:
-    """At most `FIT_POINTS` rows: the best half of them by value, the rest at equal steps of rank."""
+def _spread(values: NDArray[np.float64], most: int) -> NDArray[np.intp]:
+    """At most `most` rows: the best half of them by value, the rest at equal steps of rank."""
     order = np.argsort(values, kind="stable")
-    if len(order) <= FIT_POINTS:
+    if len(order) <= most:
         return np.sort(order)
-    half = FIT_POINTS // 2
-    steps = np.linspace(half, len(order) - 1, FIT_POINTS - half).astype(np.intp)
+    half = most // 2
+    steps = np.linspace(half, len(order) - 1, most - half).astype(np.intp)
     return np.sort(np.concatenate([order[:half], order[steps]]))
 
 
-class Kernels:
-    """The last fits, under what they were fitted to: the same data gives the same kernel anywhere."""
-
-    MOST = 256
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._kept: OrderedDict[bytes, gp.Kernel] = OrderedDict()
-
-    def fit(self, rows: gp.Inputs, values: NDArray[np.float64]) -> gp.Kernel:
-        digest = hashlib.blake2b(digest_size=16)
-        for part in (rows.numeric, rows.nominal, values):
-            digest.update(repr(part.shape).encode() + np.ascontiguousarray(part).tobytes())
-        key = digest.digest()
-        with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-                return self._kept[key]
+def _fit(rows: gp.Inputs, values: NDArray[np.float64]) -> gp.Kernel:
+    """Made once for the same data, here or in any process."""
+    digest = hashlib.blake2b(digest_size=16)
+    for part in (rows.numeric, rows.nominal, values):
+        digest.update(repr(part.shape).encode() + np.ascontiguousarray(part).tobytes())
+    key = digest.digest()
+    kernel = _KERNELS.get(key)
+    if kernel is None:
         kernel = gp.fit(rows, values)
-        with self._lock:
-            self._kept[key] = kernel
-            while len(self._kept) > self.MOST:
-                self._kept.popitem(last=False)
-        return kernel
+        _KERNELS.put(key, kernel)
+    return kernel
 
 
-KERNELS = Kernels()
+_KERNELS: Memo[gp.Kernel] = Memo(256)

@@ -9,122 +9,88 @@ the cube: with many categories, Bayesian optimisation or TPE sees more.
 
 import copy
 import hashlib
-from collections import OrderedDict
-from collections.abc import Sequence
 from dataclasses import dataclass
-from threading import Lock
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tunebook_server.domain.document import Document
-from tunebook_server.domain.errors import Fault
-from tunebook_server.domain.samplers.bayesian import quasi_random_first
-from tunebook_server.domain.samplers.columns import Points, columns
+from tunebook_server.domain.samplers.columns import Columns, Points
 from tunebook_server.domain.samplers.halton import halton_points
-from tunebook_server.domain.samplers.history import Fate, History, nothing
-from tunebook_server.domain.samplers.proposals import names
-from tunebook_server.domain.search_space import SearchSpace
-from tunebook_server.domain.trial import Configuration
+from tunebook_server.domain.samplers.history import Fate, History
+from tunebook_server.domain.samplers.learner import Learner, Model, Point, quasi_random_first
+from tunebook_server.domain.samplers.memo import Memo
+from tunebook_server.domain.samplers.proposals import unseen
 
 if TYPE_CHECKING:
     from cmaes import CMA
 
 Array = NDArray[np.float64]
 
-STREAM = 5
 STEP = 0.25
 """The first standard deviation, as a share of each range."""
 TRIES = 20
-"""Draws for a configuration that no trial has; then a repetition will do."""
+"""Draws for a configuration that no trial has."""
+
+
+class CmaEs(Learner):
+    stream = 5
+
+    def learn(self, shape: Columns, history: History, seed: int) -> Model | None:
+        if not len(shape.cells) or history.valued.sum() < 2:
+            return None
+        return Evolution(shape, evolved(history, quasi_random_first(shape.space)))
 
 
 @dataclass(frozen=True)
-class CmaEs:
-    learns: ClassVar[bool] = True
+class Evolution:
+    """Pending trials do not change a distribution."""
 
-    @classmethod
-    def parse(cls, options: Document) -> "CmaEs":
-        options.only()
-        return cls()
+    shape: Columns
+    search: "CMA"
 
-    def suggest(
-        self, space: SearchSpace, *, seed: int, index: int, count: int, history: History | None = None
-    ) -> list[Configuration]:
-        history = history or nothing(len(space.dimensions))
-        shape, seen, found = columns(space), set(names(history.points)), list[Configuration]()
-        first = quasi_random_first(space)
-        search = evolved(history, first, seed) if space.dimensions and history.valued.sum() >= 2 else None
-        for place in range(index, index + count):
-            if place < first or search is None:
-                cube = halton_points(len(space.dimensions), seed=seed, index=place, count=1)
-            else:
-                cube = _drawn(search, np.random.SeedSequence(seed, spawn_key=(STREAM, place)))
-            settled = shape.settle(cube)
-            fresh = [n for n, name in enumerate(names(settled)) if name not in seen]
-            point = settled[fresh[0] if fresh else 0]
-            seen.update(names(point[None]))
-            found.append(space.from_unit(np.nan_to_num(point, nan=0.5)))
-        return found
+    def best(self, place: int, chance: np.random.SeedSequence, seen: set[bytes]) -> Point | None:
+        """The first of some draws that nobody has seen."""
+        fresh = unseen(self.shape.settle(_drawn(self.search, chance)), seen)
+        return fresh[0] if len(fresh) else None
 
-    def size(self, space: SearchSpace) -> int | None:
-        return None
-
-    def check(self, space: SearchSpace) -> None:
-        """Fits every space."""
-
-    def warnings(self, space: SearchSpace) -> tuple[Fault, ...]:
-        return ()
+    def expecting(self, point: Point) -> "Evolution":
+        return self
 
 
-def evolved(history: History, first: int, seed: int) -> "CMA":
+def evolved(history: History, first: int) -> "CMA":
     """Where the search stands. The first trials are its start: it begins at the best of them."""
     ended = np.flatnonzero(history.of(Fate.FINISHED, Fate.STOPPED, Fate.INFEASIBLE))
     losses = np.where(history.valued, history.losses, np.inf)[ended]
     points = np.clip(history.points[ended], 0.0, 1.0)
-    start, told = points[:first], first
+    start = points[:first]
     best = start[np.argmin(losses[:first])] if len(start) else np.full(points.shape[1], 0.5)
-    steps = [np.nan_to_num(best, nan=0.5).tobytes(), seed.to_bytes(8, "big")]
-    return SEARCHES.follow(steps, points[told:], losses[told:], np.nan_to_num(best, nan=0.5))
+    mean = np.nan_to_num(best, nan=0.5)
+    return _followed(mean, np.column_stack([points, losses])[first:])
 
 
-class Searches:
-    """Searches as they stood after each of the last generations, under all that they were told: each is the
-    same in every process, and one more generation costs one step."""
-
-    MOST = 128
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._kept: OrderedDict[bytes, tuple[CMA, int]] = OrderedDict()
-
-    def follow(self, begin: Sequence[bytes], points: Points, losses: Array, mean: Array) -> "CMA":
-        digest = hashlib.blake2b(b"".join(begin), digest_size=16)
-        search, restarts, at = _start(mean, 0), 0, 0
-        while at + search.population_size <= len(losses):
-            until = at + search.population_size
-            digest.update(points[at:until].tobytes() + losses[at:until].tobytes())
-            kept = self._find(digest.digest())
-            if kept is None:
-                search, restarts = _told(search, restarts, points[at:until], losses[at:until])
-                self._keep(digest.digest(), search, restarts)
-            else:
-                search, restarts = kept
-            at = until
-        return search
-
-    def _find(self, key: bytes) -> "tuple[CMA, int] | None":
-        with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-            return self._kept.get(key)
-
-    def _keep(self, key: bytes, search: "CMA", restarts: int) -> None:
-        with self._lock:
-            self._kept[key] = (search, restarts)
-            while len(self._kept) > self.MOST:
-                self._kept.popitem(last=False)
+def _followed(mean: Array, rows: Array) -> "CMA":
+    """`rows`: points and, last, their losses. Begins at the latest generation that is kept, under the digest
+    of all that was told up to it: it is the same in every process."""
+    search, restarts, told = _start(mean, 0), 0, 0
+    begin, chain = mean.tobytes(), hashlib.blake2b(mean.tobytes(), digest_size=16)
+    until: int = 0
+    size: int | None = search.population_size
+    while size is not None and until + size <= len(rows):
+        chain.update(rows[until : until + size].tobytes())
+        until, size = until + size, _SIZES.get(chain.digest())
+        kept = _SEARCHES.get(chain.digest())
+        if kept is not None:
+            (search, restarts), told = kept, until
+    chain = hashlib.blake2b(begin + rows[:told].tobytes(), digest_size=16)
+    while told + search.population_size <= len(rows):
+        block = rows[told : told + search.population_size]
+        search, restarts = _told(search, restarts, block[:, :-1], block[:, -1])
+        told += len(block)
+        chain.update(block.tobytes())
+        _SEARCHES.put(chain.digest(), (search, restarts))
+        _SIZES.put(chain.digest(), search.population_size)
+    return search
 
 
 def _start(mean: Array, restarts: int) -> "CMA":
@@ -154,4 +120,7 @@ def _drawn(search: "CMA", chance: np.random.SeedSequence) -> Points:
     return np.array([ours.ask() for _ in range(TRIES)]).clip(0.0, np.nextafter(1.0, 0.0))
 
 
-SEARCHES = Searches()
+_SEARCHES: "Memo[tuple[CMA, int]]" = Memo(64)
+"""The last generations, and how many restarts came before."""
+_SIZES: Memo[int] = Memo(20_000)
+"""Of the population after each generation, for all of them: what the next one begins with."""

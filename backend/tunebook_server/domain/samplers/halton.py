@@ -13,13 +13,11 @@ where base^places ≥ 2^53: exact, therefore the same in any chunk, and as fine 
 import itertools
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tunebook_server.domain.document import Document
-from tunebook_server.domain.errors import Fault
+from tunebook_server.domain.samplers.endless import Endless
 from tunebook_server.domain.samplers.history import History
 from tunebook_server.domain.search_space import SearchSpace
 from tunebook_server.domain.trial import Configuration
@@ -31,29 +29,12 @@ STREAM = 1
 """Keeps the random numbers of this sampler apart from those of others with the same seed."""
 
 
-@dataclass(frozen=True)
-class Halton:
-    learns: ClassVar[bool] = False
-
-    @classmethod
-    def parse(cls, options: Document) -> "Halton":
-        options.only()
-        return cls()
-
+class Halton(Endless):
     def suggest(
         self, space: SearchSpace, *, seed: int, index: int, count: int, history: History | None = None
     ) -> list[Configuration]:
         points = halton_points(len(space.dimensions), seed=seed, index=index, count=count)
         return [space.from_unit(point) for point in points.tolist()]
-
-    def size(self, space: SearchSpace) -> int | None:
-        return None
-
-    def check(self, space: SearchSpace) -> None:
-        """Fits every space."""
-
-    def warnings(self, space: SearchSpace) -> tuple[Fault, ...]:
-        return ()
 
 
 def halton_points(dimensions: int, *, seed: int, index: int, count: int) -> NDArray[np.float64]:

@@ -1,13 +1,9 @@
 """Independent uniform points, each computed from (seed, index) alone."""
 
-from dataclasses import dataclass
-from typing import ClassVar
-
 import numpy as np
 from numpy.typing import NDArray
 
-from tunebook_server.domain.document import Document
-from tunebook_server.domain.errors import Fault
+from tunebook_server.domain.samplers.endless import Endless
 from tunebook_server.domain.samplers.history import History
 from tunebook_server.domain.search_space import SearchSpace
 from tunebook_server.domain.trial import Configuration
@@ -16,15 +12,7 @@ STREAM = 2
 """Keeps the random numbers of this sampler apart from those of others with the same seed."""
 
 
-@dataclass(frozen=True)
-class Random:
-    learns: ClassVar[bool] = False
-
-    @classmethod
-    def parse(cls, options: Document) -> "Random":
-        options.only()
-        return cls()
-
+class Random(Endless):
     def suggest(
         self, space: SearchSpace, *, seed: int, index: int, count: int, history: History | None = None
     ) -> list[Configuration]:
@@ -33,15 +21,6 @@ class Random:
             space.from_unit(random_point(dimensions, seed=seed, index=place).tolist())
             for place in range(index, index + count)
         ]
-
-    def size(self, space: SearchSpace) -> int | None:
-        return None
-
-    def check(self, space: SearchSpace) -> None:
-        """Fits every space."""
-
-    def warnings(self, space: SearchSpace) -> tuple[Fault, ...]:
-        return ()
 
 
 def random_point(dimensions: int, *, seed: int, index: int) -> NDArray[np.float64]:

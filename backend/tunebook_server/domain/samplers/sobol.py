@@ -1,14 +1,11 @@
 """Scrambled Sobol points (Owen, "Scrambling Sobol' and Niederreiter-Xing points", 1998), by SciPy."""
 
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tunebook_server.domain.document import Document
-from tunebook_server.domain.errors import Fault
+from tunebook_server.domain.samplers.endless import Endless
 from tunebook_server.domain.samplers.history import History
 from tunebook_server.domain.search_space import SearchSpace
 from tunebook_server.domain.trial import Configuration
@@ -19,29 +16,12 @@ BITS = 30
 POINTS_MOST = 2**BITS
 
 
-@dataclass(frozen=True)
-class Sobol:
-    learns: ClassVar[bool] = False
-
-    @classmethod
-    def parse(cls, options: Document) -> "Sobol":
-        options.only()
-        return cls()
-
+class Sobol(Endless):
     def suggest(
         self, space: SearchSpace, *, seed: int, index: int, count: int, history: History | None = None
     ) -> list[Configuration]:
         points = sobol_points(len(space.dimensions), seed=seed, index=index, count=count)
         return [space.from_unit(point) for point in points.tolist()]
-
-    def size(self, space: SearchSpace) -> int | None:
-        return None
-
-    def check(self, space: SearchSpace) -> None:
-        """Fits every space."""
-
-    def warnings(self, space: SearchSpace) -> tuple[Fault, ...]:
-        return ()
 
 
 def sobol_points(dimensions: int, *, seed: int, index: int, count: int) -> NDArray[np.float64]:

@@ -5,66 +5,41 @@ once, as in Falkner et al., "BOHB", 2018. Infeasible and pending trials belong t
 infeasible regions are left and no point is tried twice at the same time.
 """
 
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp, ndtr, ndtri
 
-from tunebook_server.domain.document import Document
-from tunebook_server.domain.errors import Fault
-from tunebook_server.domain.samplers.bayesian import quasi_random_first
-from tunebook_server.domain.samplers.columns import Columns, Points, columns
-from tunebook_server.domain.samplers.halton import halton_points
-from tunebook_server.domain.samplers.history import History, nothing
-from tunebook_server.domain.samplers.proposals import names, unseen
-from tunebook_server.domain.search_space import SearchSpace
-from tunebook_server.domain.trial import Configuration
+from tunebook_server.domain.samplers.columns import Columns, Points
+from tunebook_server.domain.samplers.history import History
+from tunebook_server.domain.samplers.learner import Learner, Model, Point
+from tunebook_server.domain.samplers.proposals import unseen
 
 Array = NDArray[np.float64]
 
-STREAM = 4
 GOOD_SHARE, GOOD_MOST = 0.1, 25
 OTHERS_MOST = 1000
 CANDIDATES = 64
 
 
+class Tpe(Learner):
+    stream = 4
+
+    def learn(self, shape: Columns, history: History, seed: int) -> Model | None:
+        return Parzen(shape, history) if history.valued.sum() > 1 else None
+
+
 @dataclass(frozen=True)
-class Tpe:
-    learns: ClassVar[bool] = True
+class Parzen:
+    shape: Columns
+    history: History
 
-    @classmethod
-    def parse(cls, options: Document) -> "Tpe":
-        options.only()
-        return cls()
+    def best(self, place: int, chance: np.random.SeedSequence, seen: set[bytes]) -> Point | None:
+        return best_point(self.shape, self.history, np.random.default_rng(chance), seen)
 
-    def suggest(
-        self, space: SearchSpace, *, seed: int, index: int, count: int, history: History | None = None
-    ) -> list[Configuration]:
-        history = history or nothing(len(space.dimensions))
-        found: list[Configuration] = []
-        shape, seen = columns(space), set(names(history.points))
-        for place in range(index, index + count):
-            point = None
-            if place >= quasi_random_first(space) and history.valued.sum() > 1:
-                chance = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(STREAM, place)))
-                point = best_point(shape, history, chance, seen)
-            if point is None:
-                point = shape.settle(halton_points(len(space.dimensions), seed=seed, index=place, count=1))[0]
-            seen.update(names(point[None]))
-            history = history.with_pending(point)
-            found.append(space.from_unit(np.nan_to_num(point, nan=0.5)))
-        return found
-
-    def size(self, space: SearchSpace) -> int | None:
-        return None
-
-    def check(self, space: SearchSpace) -> None:
-        """Fits every space."""
-
-    def warnings(self, space: SearchSpace) -> tuple[Fault, ...]:
-        return ()
+    def expecting(self, point: Point) -> "Parzen":
+        return replace(self, history=self.history.with_pending(point))
 
 
 def best_point(
