@@ -11,8 +11,10 @@ from sqlalchemy import Engine
 
 from tests.services.making import ACTOR, SPACE, make_study, make_worker
 from tunebook_server.domain.lifecycle import Claim
+from tunebook_server.domain.objective import Objective
 from tunebook_server.domain.samplers import gaussian_process as gp
 from tunebook_server.domain.samplers import sampler
+from tunebook_server.domain.study import StudyDesign
 from tunebook_server.domain.trial import Configuration
 from tunebook_server.services import metrics, sampling, studies, suggesting, trials
 from tunebook_server.storage.engine import connect
@@ -142,3 +144,10 @@ def test_a_batch_is_suggested_at_once(engine: Engine) -> None:
         end(engine, ask(engine, study.id, "loop"))
     claims = trials.ask(engine, study_id=study.id, client_id="many", count=20, actor=ACTOR)
     assert len({text(claim.trial.parameters) for claim in claims}) == 20
+
+
+@pytest.mark.parametrize("name", ["bayesian", "tpe", "cma_es"])
+def test_a_preview_shows_what_no_result_decides_about(name: str) -> None:
+    design = StudyDesign("study", "", Objective("loss"), SPACE, budget=40, sampler=name, seed=3)
+    shown = studies.preview(design)
+    assert shown == sampler("halton", {}).suggest(SPACE, seed=3, index=0, count=6)

@@ -13,13 +13,14 @@ import pytest
 
 from tests.kubernetes import TOKEN, Cluster
 from tests.live import Live, Process, until
-from tests.worker.test_slurm import (
+from tests.worker.engine_trials import (
     QUICK,
     SAVES_WHEN_TOLD,
     WAIT,
     beats_for_longer_than_a_lease,
     cancel,
     outcome,
+    running,
 )
 
 pytestmark = pytest.mark.faults
@@ -53,13 +54,6 @@ def worker(
     }
     with live.worker(name, slots=slots, **{**engine, **cluster.environment, **settings}) as process:
         yield process
-
-
-def running(live: Live, study: int) -> int:
-    """The id of the study's trial, once its training runs and has reported."""
-    trial = int(live.running(study)["id"])
-    until(lambda: live.processes_of(trial), f"trial {trial} trains")
-    return trial
 
 
 def reported(live: Live, study: int) -> int:

@@ -4,14 +4,14 @@ import contextlib
 import signal
 import sys
 from collections.abc import Iterator
-from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from tests import ray_cluster
-from tests.live import LEASE_SECONDS, Live, Process, until
+from tests.live import Live, Process, until
 from tests.ray_cluster import ALIVE, Cluster
+from tests.worker.engine_trials import QUICK, SAVES_WHEN_TOLD, WAIT, beats_for_longer_than_a_lease, outcome
 from tunebook_worker import ray_options
 from tunebook_worker.launchers.engine import EngineDown, EngineJob, EngineState, Refused
 from tunebook_worker.launchers.ray import Ray, seen
@@ -23,20 +23,6 @@ pytestmark = [
 ]
 SLOW_SECONDS = 240.0
 """Each job of Ray begins with an interpreter that loads all of Ray."""
-QUICK = 'print(\'{"step": 1, "loss": 1}\')'
-WAIT = "import signal; signal.pause()"
-SAVES_WHEN_TOLD = """
-import time, tunebook
-trial = tunebook.current_trial()
-step = trial.resume_step or 0
-trial.report(step, {"loss": 1.0})
-while not trial.should_stop and trial.epoch == 1:
-    time.sleep(0.01)
-if trial.should_stop:
-    path = trial.checkpoint_folder / "last"
-    path.touch()
-    trial.checkpoint(7, path)
-"""
 
 
 @pytest.fixture(scope="module")
@@ -91,23 +77,6 @@ def waiting(cluster: Cluster, jobs: int = 1) -> list[str]:
 
 def empty(cluster: Cluster) -> None:
     until(lambda: not cluster.jobs(ALIVE), "no job is left", SLOW_SECONDS)
-
-
-def outcome(live: Live, trial: int) -> tuple[str, bool, str]:
-    """Of the first attempt, once it has one."""
-    until(lambda: live.attempts(trial)[0]["outcome"], f"the first attempt at {trial} has ended", SLOW_SECONDS)
-    first = live.attempts(trial)[0]
-    return first["outcome"], first["charged"], first["reason"]
-
-
-def beats_for_longer_than_a_lease(live: Live, trial: int) -> None:
-    def beat() -> datetime | None:
-        at = live.attempts(trial)[0]["last_beat_at"]
-        return None if at is None else datetime.fromisoformat(at)
-
-    first = until(beat, "the worker has beaten")
-    enough = timedelta(seconds=1.5 * LEASE_SECONDS)
-    until(lambda: (beat() or first) - first > enough, "it has done so for longer than a lease")
 
 
 def cancel(live: Live, study: int) -> None:
@@ -249,7 +218,7 @@ def test_a_running_job_that_ray_is_told_to_stop_saves_and_goes_on_in_another(
         reported(live, trial)
         cluster.end(*cluster.jobs())
         assert ended(live, study) == [("completed", 2)]
-    assert outcome(live, trial) == ("preempted", False, "Ray ended the job.")
+    assert outcome(live, trial, SLOW_SECONDS) == ("preempted", False, "Ray ended the job.")
     assert live.attempts(trial)[1]["resumed_from_step"] == 7
 
 
@@ -272,7 +241,7 @@ while True:
         (trial,) = training(live, study)
         reported(live, trial)
         cluster.end(*cluster.jobs())
-        assert outcome(live, trial)[:2] == ("preempted", False)
+        assert outcome(live, trial, SLOW_SECONDS)[:2] == ("preempted", False)
         assert (9, 9.0) in live.points(trial)
         cancel(live, study)
 
@@ -289,7 +258,7 @@ def test_a_job_whose_actor_died_is_not_charged_and_nothing_of_it_is_left(
         assert "JobSupervisor" in actor.cmdline()[0]
         actor.kill()
         assert ended(live, study) == [("completed", 2)]
-        first = outcome(live, trial)
+        first = outcome(live, trial, SLOW_SECONDS)
         assert first[:2] == ("preempted", False)
         assert first[2].startswith("Ray ended the job: FAILED (JOB_SUPERVISOR_ACTOR_DIED")
         assert not live.processes_of(trial)
@@ -311,7 +280,7 @@ signal.pause()
         supervisor.kill()
         assert ended(live, study) == [("failed", 1)]
         words = "The supervisor ended without a word; Ray says FAILED (JOB_ENTRYPOINT_COMMAND_ERROR"
-        assert outcome(live, trial)[2].startswith(words)
+        assert outcome(live, trial, SLOW_SECONDS)[2].startswith(words)
         assert live.points(trial) == [(3, 2.0)]
         until(lambda: not live.processes_of(trial), "no process is left")
 
@@ -325,7 +294,7 @@ def test_a_second_start_of_the_same_job_trains_nothing(live: Live, cluster: Clus
         cluster.run_again(name)
         assert ended(live, study) == [("completed", 2)]
         assert len(live.attempts(trial)) == 2
-        assert outcome(live, trial) == ("preempted", False, "Ray started the job again.")
+        assert outcome(live, trial, SLOW_SECONDS) == ("preempted", False, "Ray started the job again.")
         empty(cluster)
 
 
@@ -377,7 +346,7 @@ def test_a_job_that_starts_after_its_lease_ran_out_launches_nothing(
         (trial,) = live.trials(study)
         killed.signal(signal.SIGKILL)
         killed.popen.wait()
-        assert outcome(live, trial["id"])[0] == "lost"
+        assert outcome(live, trial["id"], SLOW_SECONDS)[0] == "lost"
     empty(cluster)
     assert "the trial is not ours any more" in cluster.log(name)
     assert not (tmp_path / "trained").exists()
@@ -426,7 +395,7 @@ def test_jobs_that_ray_forgot_are_charged(live: Live, cluster: Cluster) -> None:
         reason = live.trials(waits)[0]["reason"]
         assert reason.startswith("vanished: Ray does not know the job any more")
         assert ended(live, runs) == [("completed", 2)]
-        _, charged, reason = outcome(live, trial)
+        _, charged, reason = outcome(live, trial, SLOW_SECONDS)
         assert charged
         # A head that starts slowly is away for longer than a lease.
         assert reason.endswith("Ray does not know the job any more.") or reason == "lost: its lease ran out"

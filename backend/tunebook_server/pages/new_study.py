@@ -27,10 +27,9 @@ from tunebook_server.storage.engine import Engine
 router = APIRouter(route_class=PageRoute)
 
 _SAMPLERS = {
-    "auto": "auto: Halton to learn, Bayesian to win",
-    "halton": "Halton, quasi-random",
-    "sobol": "Sobol, quasi-random",
-    "bayesian": "Bayesian optimisation",
+    "halton": "Halton",
+    "sobol": "Sobol",
+    "bayesian": "Bayesian",
     "tpe": "TPE",
     "cma_es": "CMA-ES",
 }

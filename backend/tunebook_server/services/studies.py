@@ -12,6 +12,7 @@ from tunebook_server.domain.errors import Conflict, Invalid, NotFound, Stale
 from tunebook_server.domain.findings import thresholds
 from tunebook_server.domain.lifecycle import Ending, Outcome
 from tunebook_server.domain.paging import Page
+from tunebook_server.domain.samplers.learner import quasi_random_first
 from tunebook_server.domain.study import Study, StudyDesign
 from tunebook_server.domain.study_limits import ID_HIGHEST, PARALLEL_MOST, PRIORITY_MOST, TRIALS_MOST
 from tunebook_server.domain.texts import long_text, name_text, weight, whole_number
@@ -169,9 +170,12 @@ def changed_since(engine: Engine, *, since: datetime) -> list[tuple[int, int]]:
 
 
 def preview(design: StudyDesign, count: int = 100) -> list[Configuration]:
-    """The first configurations that the study would try."""
+    """The first configurations that the study would try, as far as no result decides about them."""
     whole_number(count, field="count", low=1, high=1000)
-    return design.drawing().suggest(design.space, seed=design.seed, index=0, count=min(count, design.budget))
+    drawing, count = design.drawing(), min(count, design.budget)
+    if drawing.learns:
+        count = min(count, quasi_random_first(design.space))
+    return drawing.suggest(design.space, seed=design.seed, index=0, count=count)
 
 
 def _template_id(connection: Connection, project_id: int, name: str | None) -> int | None:
