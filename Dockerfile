@@ -14,7 +14,7 @@ COPY frontend frontend
 COPY migrations migrations
 RUN uv build --wheel --out-dir /dist
 
-# The base install: the wheel with httpx, in an environment that the images only copy.
+# The base install: the wheel with urllib3, in an environment that the images only copy.
 FROM wheel AS base
 RUN uv venv /opt/tunebook \
  && uv pip install --python /opt/tunebook/bin/python --constraint requirements.lock /dist/*.whl

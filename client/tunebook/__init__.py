@@ -31,8 +31,11 @@ from tunebook.job import INFEASIBLE_EXIT_CODE, LaunchedTrial, current_trial, lau
 from tunebook.trial import Trial
 
 if TYPE_CHECKING:
-    from tunebook.client import AskedTrial, Client, Study
+    from tunebook.asked import AskedTrial
+    from tunebook.client import Client, Study
     from tunebook.rounds import Round
+
+    __version__: str
 
 __all__ = [
     "INFEASIBLE_EXIT_CODE",
@@ -70,4 +73,8 @@ def __getattr__(name: str) -> object:
         from tunebook.rounds import Round
 
         return Round
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("tunebook")
     raise AttributeError(f"module 'tunebook' has no attribute {name!r}")

@@ -6,16 +6,18 @@ import random
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import urlencode
 
+from tunebook import forks
+from tunebook.connections import connections, reason
 from tunebook.errors import ApiError, Busy, Unreachable, refusal
 
 if TYPE_CHECKING:
-    import httpx
+    import urllib3
 
 PREFIX = "/api/v1"
 MAX_ANSWER_BYTES = 64 << 20
-_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+READ_BYTES = 64 << 10
 
 T = TypeVar("T")
 
@@ -38,7 +40,12 @@ class Api:
         self.url = url.rstrip("/")
         self._token = token
         self._timeout_seconds = timeout_seconds
-        self._client: httpx.Client | None = None
+        self._connections: urllib3.PoolManager | None = None
+        self._inherited: urllib3.PoolManager | None = None
+        """Of the process that this one was forked from: never used, nor closed, as its locks may be held."""
+        forks.watch(self)
+        self._cookies: dict[str, str] = {}
+        """Of a login, and of a proxy that sends a client to the same server again."""
 
     def get(self, path: str, **options: Any) -> Any:
         return self.request("GET", path, **options)
@@ -63,22 +70,14 @@ class Api:
         timeout_seconds: float | None = None,
     ) -> Any:
         """The decoded JSON answer (None for 204). `path` is relative to /api/v1."""
-        import httpx
-
-        request = self._request(
-            method, path, json=json, params=params, headers=headers, timeout_seconds=timeout_seconds
-        )
-        deadline = time.monotonic() + 6 * (timeout_seconds or self._timeout_seconds)
-        try:
-            response = self._open().send(request, stream=True)
-            try:
-                content = _read(response, deadline)
-            finally:
-                response.close()
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError) as error:
-            raise Unreachable(f"No answer from {self.url}: {error or type(error).__name__}") from error
-        if not response.is_success:
-            raise _refusal(response, content)
+        limit_seconds = timeout_seconds or self._timeout_seconds
+        deadline = time.monotonic() + 6 * limit_seconds
+        with self._answer(
+            method, path, json=json, params=params, headers=headers, timeout_seconds=limit_seconds
+        ) as response:
+            content = _read(response, deadline)
+        if not _is_success(response):
+            raise _refusal(response, content, self.url)
         try:
             return _json.loads(content) if content else None
         except ValueError:
@@ -103,65 +102,75 @@ class Api:
         timeout_seconds: float | None = None,
     ) -> Iterator[bytes]:
         """The body of a long answer, piece by piece as it comes; without `prefix`, of a page."""
-        import httpx
+        limit_seconds = timeout_seconds or self._timeout_seconds
+        headers = {"Accept": "*/*"}
+        with self._answer(
+            "GET", path, prefix=prefix, params=params, headers=headers, timeout_seconds=limit_seconds
+        ) as response:
+            if not _is_success(response):
+                raise _refusal(response, _read(response, time.monotonic() + limit_seconds), self.url)
+            yield from _pieces(response)
 
-        request = self._request(
-            "GET",
-            path,
-            params=params,
-            prefix=prefix,
-            headers={"Accept": "*/*"},
-            timeout_seconds=timeout_seconds,
-        )
-        try:
-            response = self._open().send(request, stream=True)
-            with contextlib.closing(response):
-                if not response.is_success:
-                    raise _refusal(response, response.read())
-                yield from response.iter_bytes()
-        except (httpx.HTTPError, httpx.StreamError, OSError) as error:
-            raise Unreachable(f"The answer from {self.url} broke off: {error}") from error
-
-    def _request(
+    @contextlib.contextmanager
+    def _answer(
         self,
         method: str,
         path: str,
         *,
         prefix: str = PREFIX,
         json: object = None,
-        params: Mapping[str, object] | None = None,
-        headers: Mapping[str, str] | None = None,
-        timeout_seconds: float | None = None,
-    ) -> "httpx.Request":
-        sent = {"Accept": "application/json"}
+        params: Mapping[str, object] | None,
+        headers: Mapping[str, str] | None,
+        timeout_seconds: float,
+    ) -> "Iterator[urllib3.BaseHTTPResponse]":
+        """Its connection is kept when all of the body was read, and closed otherwise."""
+        from urllib3.exceptions import HTTPError
+
+        sent = {"Accept": "application/json", "Accept-Encoding": "gzip", **(headers or {})}
         if self._token:
             sent["Authorization"] = f"Bearer {self._token}"
+        if self._cookies:
+            sent["Cookie"] = "; ".join(f"{name}={value}" for name, value in list(self._cookies.items()))
         body = None
         if json is not None:
             body = _json.dumps(json, separators=(",", ":"), allow_nan=False).encode()
             sent["Content-Type"] = "application/json"
-        return self._open().build_request(
-            method,
-            self.url + prefix + path,
-            content=body,
-            params={k: str(v) for k, v in (params or {}).items() if v is not None} or None,
-            headers={**sent, **(headers or {})},
-            timeout=timeout_seconds or self._timeout_seconds,
-        )
+        query = urlencode({name: str(value) for name, value in (params or {}).items() if value is not None})
+        url = self.url + prefix + path + (f"?{query}" if query else "")
+        try:
+            response = self._ask(method, url, body=body, headers=sent, timeout=timeout_seconds)
+            with contextlib.closing(response):
+                for cookie in response.headers.getlist("set-cookie"):
+                    name, _, value = cookie.partition(";")[0].partition("=")
+                    self._cookies[name.strip()] = value.strip()
+                yield response
+        except (HTTPError, OSError, ValueError) as error:
+            raise Unreachable(f"No answer from {self.url}: {reason(error)}") from error
+
+    def _ask(self, method: str, url: str, **options: Any) -> "urllib3.BaseHTTPResponse":
+        """A GET is asked twice: the server may have closed a kept connection just as it was used."""
+        from urllib3.exceptions import ProtocolError
+
+        options |= {"redirect": False, "preload_content": False}
+        try:
+            return self._open().request(method, url, **options)
+        except ProtocolError:
+            if method != "GET":
+                raise
+            return self._open().request(method, url, **options)
+
+    def renew(self) -> None:
+        self._inherited, self._connections = self._connections, None
 
     def close(self) -> None:
-        if self._client is not None:
-            self._client.close()
-            self._client = None
+        if self._connections is not None:
+            self._connections.clear()
+            self._connections = None
 
-    def _open(self) -> "httpx.Client":
-        if self._client is None:
-            import httpx
-
-            # A proxy from the environment is for the world outside, never for this machine.
-            outside = (urlsplit(self.url).hostname or "") not in _LOOPBACK
-            self._client = httpx.Client(trust_env=outside, follow_redirects=False)
-        return self._client
+    def _open(self) -> "urllib3.PoolManager":
+        if self._connections is None:
+            self._connections = connections(self.url)
+        return self._connections
 
 
 def patiently(call: Callable[[], T], *, patience_seconds: float, base: float = 0.2, cap: float = 5.0) -> T:
@@ -178,32 +187,39 @@ def patiently(call: Callable[[], T], *, patience_seconds: float, base: float = 0
             attempt += 1
 
 
-def _read(response: "httpx.Response", deadline: float) -> bytes:
-    import httpx
+def _is_success(response: "urllib3.BaseHTTPResponse") -> bool:
+    return 200 <= response.status < 300
 
+
+def _pieces(response: "urllib3.BaseHTTPResponse") -> Iterator[bytes]:
+    """As they arrive; at their end the connection is free for another request."""
+    while piece := response.read1(READ_BYTES):
+        yield piece
+    response.release_conn()
+
+
+def _read(response: "urllib3.BaseHTTPResponse", deadline: float) -> bytes:
     content = bytearray()
-    for piece in response.iter_bytes():
+    for piece in _pieces(response):
         content += piece
         if len(content) > MAX_ANSWER_BYTES:
-            raise httpx.ReadError(f"an answer longer than {MAX_ANSWER_BYTES} bytes")
+            raise OSError(f"an answer longer than {MAX_ANSWER_BYTES} bytes")
         if time.monotonic() > deadline:
-            raise httpx.ReadTimeout("the answer came too slowly")
+            raise TimeoutError("the answer came too slowly")
     return bytes(content)
 
 
-def _refusal(response: "httpx.Response", content: bytes) -> ApiError:
+def _refusal(response: "urllib3.BaseHTTPResponse", content: bytes, url: str) -> ApiError:
     try:
         problem = _json.loads(content)
     except ValueError:
         problem = None
     if isinstance(problem, dict) and problem.get("code"):
-        error = refusal(response.status_code, problem)
+        error = refusal(response.status, problem)
     else:
         # A proxy, a captive portal, another program on the port: not our server's word, so nothing is final.
-        said = f"{response.status_code} {response.reason_phrase}".strip()
-        error = Busy(
-            response.status_code, "not_tunebook", f"{response.url} answered {said}, not as Tunebook does."
-        )
+        said = f"{response.status} {response.reason or ''}".strip()
+        error = Busy(response.status, "not_tunebook", f"{url} answered {said}, not as Tunebook does.")
     after = response.headers.get("retry-after", "")
     error.retry_after_seconds = float(after) if after.isdigit() else None
     return error

@@ -6,10 +6,16 @@ for trial in study.ask_each():
         for step in range(1000):
             …
             trial.report(step, {"valid/error": error})
+
+In several processes, the same loop runs in each: a fork is a client of its own, and so is whoever was sent a
+`Client` or a `Study` (with its token) by multiprocessing or joblib. A trial stays in the process that asked
+for it: a fork that reports it is warned that this is not kept, and sending it raises TypeError.
 """
 
 import atexit
+import functools
 import hashlib
+import itertools
 import os
 import socket
 import threading
@@ -17,87 +23,31 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal, SupportsIndex
 from urllib.parse import quote
 
-from tunebook import design, rounds, trial_table
-from tunebook.api import Api, patiently
+from tunebook import design, forks, rounds, trial_table
+from tunebook.api import Api, full_jitter, patiently
+from tunebook.asked import AskedTrial
 from tunebook.credentials import find
 from tunebook.errors import Conflict, NotFound, TunebookError
 from tunebook.figure import Figure
-from tunebook.findings import Findings
+from tunebook.findings import Findings, wait_for_findings
 from tunebook.leftovers import Leftovers, keep, spool_root
 from tunebook.reporting import FLUSH_SECONDS, Courier, Sender
 from tunebook.rounds import Round
 from tunebook.spool import SpoolHeld, SpoolReader, SpoolWriter
-from tunebook.trial import Trial, checked_reason
-from tunebook.trial_table import Frame, State
+from tunebook.trial import log
+from tunebook.trial_table import Frame, Row, State
 
 HELD_SECONDS = 15.0
 """How long another process may take to send what an earlier one left in a spool."""
-EndState = Literal["completed", "infeasible", "stopped", "failed"]
-
-
-class AskedTrial(Trial):
-    """A trial that this process asked for. As a context manager it finishes itself:
-
-    completed at the end of the block, failed (with the error as reason) when the block raises, stopped when
-    the trial was cancelled.
-    """
-
-    def __init__(self, claim: Mapping[str, Any], spool: SpoolWriter, courier: Courier) -> None:
-        super().__init__(claim, spool)
-        self._writer, self._courier = spool, courier
-        self._finished = False
-
-    @property
-    def should_stop(self) -> bool:
-        return self._courier.cancelled.is_set() or self._courier.lost.is_set()
-
-    @property
-    def settled(self) -> bool:
-        """The server has acknowledged the end, or wants nothing more from this process."""
-        return self._courier.sender.finished or self._courier.lost.is_set()
-
-    def finish(self, state: EndState = "completed", reason: str = "") -> bool:
-        """Ends the trial, waiting at most five seconds for the server; the first call counts.
-
-        True when the server has acknowledged it, False when it is still on its way, or came too late.
-        """
-        if state not in ("completed", "infeasible", "stopped", "failed"):
-            raise ValueError(f"state is {state!r}; use completed, infeasible, stopped or failed")
-        if not self._finished:
-            self._finished = True
-            end = {"state": state, "reason": checked_reason(reason), "dropped": self._writer.dropped}
-            self._append({"type": "finish", **end}, last=True)
-            self._writer.close()
-        self._courier.flush(FLUSH_SECONDS)
-        return self._courier.sender.finished
-
-    def leave(self, timeout_seconds: float) -> None:
-        """Sends what is spooled without ending the trial, which whoever asks for it again goes on with."""
-        self._writer.close()
-        self._courier.flush(timeout_seconds)
-
-    def infeasible(self, reason: str) -> bool:
-        """These values cannot work (diverged, out of memory): a result, not an error."""
-        return self.finish("infeasible", reason)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._finished:
-            return
-        if error is None:
-            self.finish("stopped" if self.should_stop else "completed")
-        elif isinstance(error, Exception):
-            self.finish("failed", f"{type(error).__name__}: {error}")
-        else:
-            self.finish("stopped", type(error).__name__)
+PATIENCE_SECONDS = 300.0
+"""For a server that is away."""
+FINDINGS_SECONDS = 15.0
+"""The server looks at a study at most every five seconds; at a large one more rarely."""
+COME_BACK_SECONDS, COME_BACK_MOST_SECONDS = 1.0, 10.0
+"""Between two looks for a trial that others hold; the longer the wait, the rarer."""
 
 
 class Study:
@@ -107,10 +57,23 @@ class Study:
         self._client = client
         self.id: int = document["id"]
         self.name: str = document["name"]
+        self._place = client.place()
+        self.renew()
+        forks.watch(self)
+
+    def renew(self) -> None:
         self._held: dict[str, AskedTrial] = {}
         self._lock = threading.Lock()
 
-    def ask(self, *, client_id: str | None = None, patience_seconds: float = 300.0) -> AskedTrial | None:
+    def __reduce__(self) -> tuple[object, ...]:
+        return Study, (self._client, {"id": self.id, "name": self.name})
+
+    def __repr__(self) -> str:
+        return f"<Study {self.id} {self.name!r} at {self._client.api.url}>"
+
+    def ask(
+        self, *, client_id: str | None = None, patience_seconds: float = PATIENCE_SECONDS
+    ) -> AskedTrial | None:
         """The next trial, or None when the study has no more to give.
 
         A process that was restarted and asks with the `client_id` it had before gets its own running trial
@@ -132,10 +95,41 @@ class Study:
             return self._held[name]
 
     def ask_each(self) -> Iterator[AskedTrial]:
-        """Trials one after another until the budget is used up; each is finished before the next is asked."""
-        while (trial := self.ask()) is not None:
-            yield trial
-            trial.finish("stopped" if trial.should_stop else "completed")
+        """Trials one after another, each finished before the next is asked for, until the budget is used up
+        and nobody else holds a trial that may come back, or the study is paused.
+
+        A loop that is left early (break, an error, Ctrl-C) releases the trial that it holds, and the next
+        loop gets it at once; one that is to count as failed is trained `with trial:`.
+        """
+        while (trial := self._next()) is not None:
+            try:
+                yield trial
+            except BaseException:  # GeneratorExit mostly: a generator is not told why its loop was left
+                trial.let_go()
+                raise
+            trial.__exit__(None, None, None)
+
+    @property
+    def url(self) -> str:
+        """Of its page."""
+        return f"{self._client.api.url}/studies/{self.id}"
+
+    @property
+    def state(self) -> str:
+        """running, paused or finished. Asks the server each time."""
+        state: str = self._client.api.get(f"/studies/{self.id}")["state"]
+        return state
+
+    @property
+    def best_trial(self) -> Row | None:
+        """The trial with the best objective so far, as a row of `trials(frame="list")`; None before there is
+        one. Asks the server each time."""
+        best = self._client.api.get(f"/studies/{self.id}")["best_trial_id"]
+        if best is None:
+            return None
+        number = self._client.api.get(f"/trials/{best}")["number"]
+        rows: list[Row] = self.trials(frame="list", filter=f"number = {number}")
+        return rows[0]
 
     def trials(
         self,
@@ -144,36 +138,75 @@ class Study:
         limit: int | None = None,
         sort: str = "number",
         state: State | Sequence[State] = (),
+        filter: str = "",  # noqa: A002  what the API and the command line call it
     ) -> Any:
         """A row for every trial: its number, id, state, objective, steps and times, and a column for each key
         of the search space (`parameters.KEY` for a key that is called like one of the others).
 
         `frame` is what comes back: a list of dicts, or a DataFrame of pandas or polars; "auto" takes what is
         there, pandas first, else the list. `sort`: a column of the API, `parameters.KEY` or
-        `last.METRIC`, with "-" in front turned round. Raises Invalid for a wrong `sort` or `state`,
+        `last.METRIC`, with "-" in front turned round. `filter`: only these, as on the Trials page, like
+        "state = completed and learning_rate > 1e-4". Raises Invalid for a wrong `sort`, `state` or `filter`,
         ImportError for a library that is not installed.
         """
         made = trial_table.maker(frame)
         states = (state,) if isinstance(state, str) else tuple(state)
-        return made(*trial_table.read(self._client.api, self.id, sort=sort, states=states, limit=limit))
+        read = trial_table.read(
+            self._client.api, self.id, sort=sort, states=states, limit=limit, expression=filter
+        )
+        return made(*read)
 
-    def findings(self) -> Findings:
-        """What the checklist says: item, subject, verdict, sentence, evidence, and a proposal where there is
-        one. Empty before the server has looked for the first time.
+    def edit(self, **changes: object) -> None:
+        """Changes what can be changed while a study runs: `study.edit(budget=200)`, `note`, `state`,
+        `parallel`, `checks`, `checkpoints`, or the ranges of its `space`, in which new trials are drawn from
+        then on. Raises Invalid with every fault.
         """
-        return Findings(self._client.api.get(f"/studies/{self.id}/findings")["items"])
+        self._client.api.patch(f"/studies/{self.id}", design.plain(changes))
+
+    def findings(self, *, timeout_seconds: float = FINDINGS_SECONDS) -> Findings:
+        """What the checklist says: item, subject, verdict, sentence, evidence, and a proposal where there is
+        one. Empty for a study without trials.
+
+        Waits up to `timeout_seconds` until all that has been reported is in them; `is_current` of what comes
+        back says whether it is.
+        """
+        api = self._client.api
+        study = api.get(f"/studies/{self.id}")
+        if not any(study["counts"].values()):
+            return Findings()
+        found = wait_for_findings(api, study, timeout_seconds=timeout_seconds)
+        seen = found or api.get(f"/studies/{self.id}/findings")
+        return Findings(seen["items"], revision=seen["revision"], is_current=found is not None)
 
     def figure(self, kind: str, *, theme: Literal["light", "dark"] = "light", **options: object) -> Figure:
         """A figure of the study by its kind ("axis", "isolation", …) and options, as its address has them."""
         path = f"/studies/{self.id}/figures/{quote(kind, safe='')}"
         return Figure(self._client.api.get(path, params={**options, "theme": theme}), path)
 
+    def _next(self) -> AskedTrial | None:
+        """Waits while others hold trials that may come back: lost with their process, failed, released."""
+        attempt = 0
+        while (trial := self.ask()) is None and self._may_come_back():
+            if not attempt:
+                log.info("Study %d: others hold the last trials; waiting for what may come back.", self.id)
+            time.sleep(full_jitter(attempt, COME_BACK_SECONDS, cap=COME_BACK_MOST_SECONDS))
+            attempt += 1
+        return trial
+
+    def _may_come_back(self) -> bool:
+        study = patiently(
+            lambda: self._client.api.get(f"/studies/{self.id}"), patience_seconds=PATIENCE_SECONDS
+        )
+        counts, mine = study["counts"], sum(not trial.settled for trial in list(self._held.values()))
+        held: int = counts.get("claimed", 0) + counts.get("running", 0)
+        return study["state"] == "running" and (held > mine or bool(counts.get("queued")))
+
     def _free_name(self) -> str:
         """A client id names one running trial: one whose end is still on its way keeps its name."""
         for name, trial in self._held.items():
             if trial.settled:
                 return name
-        return f"{self._client.id}-{len(self._held)}"
+        return f"{self._client.id}-{self._place}-{len(self._held)}"
 
 
 class Client:
@@ -191,32 +224,52 @@ class Client:
     ) -> None:
         credentials = find(url, token, data)
         self.api = Api(credentials.url, credentials.token)
-        self.id = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._spools = Path(spool) if spool else spool_root()
-        self._pid = os.getpid()
-        self._trials: list[AskedTrial] = []
-        self.leftovers = Leftovers(self._spools, credentials.url)
-        """Sends what an earlier process left in the spool."""
+        self._places = itertools.count()
+        self.renew()
         self.leftovers.start()
         atexit.register(self.close)
+        forks.watch(self)
 
-    def study(self, study: int | str) -> Study:
+    def renew(self) -> None:
+        self.id = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        self._trials: list[AskedTrial] = []
+        self.leftovers = Leftovers(self._spools, self.api.url)
+        """Sends what an earlier process left in the spool; in a fork the other process does."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _client_here, (self.api.url, self.api._token, self._spools.absolute())
+
+    def __repr__(self) -> str:
+        return f"<Client of {self.api.url}>"
+
+    def place(self) -> int:
+        """Another number each time: two `Study` of one study ask under names of their own."""
+        return next(self._places)
+
+    def study(self, study: SupportsIndex | str) -> Study:
         """By id, or by a name that only one study has. Raises NotFound, or Conflict for several."""
-        if isinstance(study, int):
-            return Study(self, self.api.get(f"/studies/{study}"))
-        found = self.api.get(f"/studies?name={quote(study, safe='')}&limit=2")["items"]
+        named = design.reference("study", study)
+        if isinstance(named, int):
+            return Study(self, self.api.get(f"/studies/{named}"))
+        found = self.api.get(f"/studies?name={quote(named, safe='')}&limit=2")["items"]
         if not found:
-            raise NotFound(404, "not_found", f"No study is called {study!r}.")
+            raise NotFound(404, "not_found", f"No study is called {named!r}.")
         if len(found) > 1:
-            raise Conflict(409, "ambiguous", f"Several studies are called {study!r}: use the id.")
+            raise Conflict(409, "ambiguous", f"Several studies are called {named!r}: use the id.")
         return Study(self, found[0])
 
-    def create(self, document: Mapping[str, Any], *, folder: Path | str = ".") -> Study:
-        """A new study from its document, as a TOML file has it; without `job` it is for a loop of one's own.
+    def create(self, document: Mapping[str, Any] | Path | str, *, folder: Path | str | None = None) -> Study:
+        """A new study from its document, or from the TOML file that holds it; without `job` it is for a loop
+        of one's own.
 
-        `folder` is what the job's folder is relative to. Raises Invalid with every fault and creates nothing.
+        `folder` is what the job's folder is relative to: unless given, where the file is, or where this
+        process is. Raises Invalid with every fault and creates nothing.
         """
-        plan = design.plan(document, beside=Path(folder))
+        if isinstance(document, Path | str):
+            file = Path(document)
+            document, folder = design.load(file), folder or file.parent
+        plan = design.plan(document, beside=Path(folder or "."))
         design.check(self.api, plan)
         return Study(self, design.create(self.api, plan))
 
@@ -244,7 +297,7 @@ class Client:
         path = f"/figures/{quote(kind, safe='')}"
         return Figure(self.api.get(path, params={**options, **ids, "theme": theme}), path)
 
-    def round(self, reference: int | str) -> Round:
+    def round(self, reference: SupportsIndex | str) -> Round:
         """By id, or by a name that only one round has. Raises NotFound, or Conflict for several."""
         return rounds.find(self.api, reference)
 
@@ -273,19 +326,25 @@ class Client:
         courier = Courier(sender, beat_seconds=claim["beat_seconds"], name=f"trial {described['number']}")
         courier.start()
         trial = AskedTrial(described, writer, courier)
+        atexit.unregister(self.close)  # multiprocessing empties the list in its forks
+        atexit.register(self.close)
         self._trials = [*(t for t in self._trials if not t.settled), trial]
         return trial
 
     def close(self) -> None:
         """Sends what is spooled, for at most five seconds; the rest waits for the next client here."""
         atexit.unregister(self.close)
-        if os.getpid() != self._pid:
-            return  # a fork has none of the threads
         deadline = time.monotonic() + FLUSH_SECONDS
         self.leftovers.close()
         for trial in self._trials:
             trial.leave(max(deadline - time.monotonic(), 0.0))
         self.api.close()
+
+
+@functools.cache
+def _client_here(url: str, token: str, spool: Path) -> Client:
+    """What a client that was sent here becomes: one for this process, however often it is sent."""
+    return Client(url, token, spool=spool)
 
 
 def _describe(claim: Mapping[str, Any]) -> dict[str, Any]:

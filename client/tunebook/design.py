@@ -2,11 +2,12 @@
 
 import datetime as dt
 import math
+import operator
 import tomllib
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from tunebook.api import Api
@@ -40,7 +41,11 @@ class Plan:
 
 def plan(document: Mapping[str, Any], *, beside: Path) -> Plan:
     """`beside`: what the job's `folder` is relative to. Raises Invalid for what the server cannot see."""
-    design = {key: _plain(value) for key, value in document.items() if key != "project"}
+    if not isinstance(document, Mapping):
+        raise _fault(
+            "", f"a study document is a table, not {_kind(document)}", "Give a dict, or a TOML file."
+        )
+    design = plain({key: value for key, value in document.items() if key != "project"})
     project = document.get("project")
     if not isinstance(project, str) or not project:
         raise _fault("project", "project is missing", 'Name the project: project = "digits".')
@@ -103,17 +108,52 @@ def project(api: Api, name: str) -> dict[str, Any]:
     return created
 
 
-def _plain(value: Any) -> Any:
-    """TOML's dates, infinities and NaN as strings: the server then says which field they spoil."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    if isinstance(value, (dt.date, dt.time)):
+def reference(what: str, given: object) -> int | str:
+    """The id or the name by which something is meant. Raises TypeError for what is neither."""
+    if isinstance(given, str):
+        return given
+    try:
+        if not isinstance(given, bool):
+            return operator.index(given)  # type: ignore[arg-type]
+    except TypeError:
+        pass
+    raise TypeError(f"{what} is {_kind(given)}; give its id, or its name as a string")
+
+
+def plain(value: Any, field: str = "") -> Any:
+    """As JSON has it: numbers and arrays of NumPy as Python's, and dates, infinities and NaN as strings, of
+    which the server then says which field they spoil. Raises Invalid for what JSON cannot hold.
+    """
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        return {_key(key, field): plain(item, _below(field, key)) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item, _below(field, place)) for place, item in enumerate(value)]
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else str(value)
+    if isinstance(value, dt.date | dt.time):
         return value.isoformat()
-    if isinstance(value, float) and not math.isfinite(value):
+    if value is None or isinstance(value, str | int):
+        return value
+    if isinstance(value, PurePath):
         return str(value)
-    return value
+    remedy = "Give a number, a text, a boolean, or a list or dict of them."
+    raise _fault(field, f"{_kind(value)} has no place in a study document", remedy)
+
+
+def _key(key: object, field: str) -> str:
+    if isinstance(key, str):
+        return key
+    raise _fault(field, f"the key {key!r} is no text", "Give it as a string.")
+
+
+def _below(field: str, part: object) -> str:
+    return f"{field}.{part}" if field else str(part)
+
+
+def _kind(value: object) -> str:
+    return "nothing" if value is None else f"a {type(value).__name__}"
 
 
 def _fault(field: str, problem: str, remedy: str) -> Invalid:

@@ -19,6 +19,9 @@ TunebookError
 
 from collections.abc import Mapping
 
+FAULTS_SHOWN = 10
+"""In the text of an error; `.faults` has all of them."""
+
 
 class TunebookError(Exception):
     """The root of everything that Tunebook raises on purpose."""
@@ -49,6 +52,11 @@ class ApiError(TunebookError):
         self.problem: Mapping[str, object] = problem or {}
         self.retry_after_seconds: float | None = None
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """So that it comes out of another process whole."""
+        parts = (self.status, self.code, self.detail, self.problem)
+        return type(self), parts, {"retry_after_seconds": self.retry_after_seconds}
+
     @property
     def faults(self) -> tuple[Mapping[str, str], ...]:
         """Each wrong value as {"field", "problem", "remedy"}, where the server named one."""
@@ -62,7 +70,15 @@ class ApiError(TunebookError):
 
 
 class Invalid(ApiError):
-    """A value is wrong; `.faults` names each one, and what would be right."""
+    """A value is wrong; `.faults` names each one, and what would be right, and so does its text."""
+
+    def __str__(self) -> str:
+        lines = [line for fault in self.faults if (line := _line(fault, self.detail))]
+        if len(lines) > FAULTS_SHOWN:
+            lines[FAULTS_SHOWN:] = [f"… and {len(lines) - FAULTS_SHOWN} more: see .faults"]
+        if not self.faults and self.problem.get("remedy"):
+            lines = [str(self.problem["remedy"])]
+        return "\n  ".join([super().__str__(), *lines])
 
 
 class Unauthenticated(ApiError):
@@ -106,6 +122,13 @@ _BY_STATUS: dict[int, type[ApiError]] = {
     425: Busy,
     429: Busy,
 }
+
+
+def _line(fault: Mapping[str, str], said: str) -> str:
+    """A fault in a line, without what was said before it."""
+    field, problem, remedy = (fault.get(name, "") for name in ("field", "problem", "remedy"))
+    words = ". ".join(word.rstrip(".") for word in (problem, remedy) if word and word not in said)
+    return f"{field}: {words}." if field and words else words
 
 
 def refusal(status: int, problem: Mapping[str, object]) -> ApiError:

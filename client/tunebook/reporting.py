@@ -51,6 +51,8 @@ class Sender:
         self._api, self._trial, self._epoch, self.spool = api, f"/trials/{trial_id}", epoch, spool
         self.finished = False
         """The server has acknowledged the end of the trial."""
+        self.stopping = False
+        """The server has said that this attempt is to end."""
         self.refused = 0
         """Records that the server would not take for what is in them."""
 
@@ -74,6 +76,9 @@ class Sender:
                 end = {"state": record["state"], "reason": record["reason"], "dropped_points": lost}
                 refused += not self._post("finish", end)
                 self.finished = True
+            elif record["type"] == "release":
+                self._post("release", {"reason": record["reason"]})
+                self.finished = True
         self.spool.commit()
         self.refused += refused
         return True
@@ -91,7 +96,8 @@ class Sender:
 
     def beat(self) -> None:
         """Raises Cancelled once the trial was cancelled, Fenced once it is somebody else's."""
-        self._api.post(f"{self._trial}:heartbeat", {"epoch": self._epoch})
+        answer = self._api.post(f"{self._trial}:heartbeat", {"epoch": self._epoch})
+        self.stopping = self.stopping or bool(isinstance(answer, dict) and answer.get("pause"))
 
     def close(self) -> None:
         self._api.close()
@@ -100,8 +106,10 @@ class Sender:
         """False when the server refuses this for what is in it: sent again it would be refused again."""
         try:
             answer = self._api.post(f"{self._trial}:{verb}", {"epoch": self._epoch, **content})
-            if verb == "report" and not (isinstance(answer, dict) and "points" in answer):
-                raise Busy(200, "not_tunebook", "The answer to a report was not Tunebook's.")
+            if verb == "report":
+                if not (isinstance(answer, dict) and "points" in answer):
+                    raise Busy(200, "not_tunebook", "The answer to a report was not Tunebook's.")
+                self.stopping = self.stopping or bool(answer.get("end"))
         except (Busy, Fenced, Unauthenticated, Forbidden, NotFound):
             raise
         except ApiError as error:
@@ -168,6 +176,8 @@ class Courier(threading.Thread):
         return None
 
     def _beat(self) -> None:
+        if self.sender.stopping:
+            self.cancelled.set()
         if self.sender.finished or time.monotonic() < self._beat_at:
             return
         try:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, SupportsIndex
 from urllib.parse import quote
 
 from tunebook import design
@@ -21,15 +21,16 @@ class Round:
     conclusion: str
 
 
-def find(api: Api, reference: int | str) -> Round:
+def find(api: Api, reference: SupportsIndex | str) -> Round:
     """By id, or by a name that only one round has. Raises NotFound, or Conflict for several."""
-    if isinstance(reference, int):
-        return _round(api.get(f"/rounds/{reference}"))
-    found = api.get(f"/rounds?name={quote(reference, safe='')}&limit=2")["items"]
+    named = design.reference("round", reference)
+    if isinstance(named, int):
+        return _round(api.get(f"/rounds/{named}"))
+    found = api.get(f"/rounds?name={quote(named, safe='')}&limit=2")["items"]
     if not found:
-        raise NotFound(404, "not_found", f"No round is called {reference!r}.")
+        raise NotFound(404, "not_found", f"No round is called {named!r}.")
     if len(found) > 1:
-        raise Conflict(409, "ambiguous", f"Several rounds are called {reference!r}: use the id.")
+        raise Conflict(409, "ambiguous", f"Several rounds are called {named!r}: use the id.")
     return _round(found[0])
 
 

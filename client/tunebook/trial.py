@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, SupportsFloat, SupportsIndex
+from typing import Any, Never, SupportsFloat, SupportsIndex
 from urllib.parse import unquote, urlsplit
 
 from tunebook.points import checked_step, checked_values, encode
@@ -41,6 +41,16 @@ class Trial:
         """The last registered checkpoint of an earlier attempt, where there is one."""
         self._objective: str | None = (claim.get("objective") or {}).get("metric")
         self._spool = spool
+        self._told: set[str] = set()
+
+    def __reduce__(self) -> Never:
+        raise TypeError(
+            "A trial stays in the process that trains it: send its parameters and its seed, or have the "
+            "other process ask for a trial of its own (a Client and a Study can be sent)."
+        )
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.number} of {self.study!r}: {self.parameters}>"
 
     @property
     def should_stop(self) -> bool:
@@ -62,7 +72,8 @@ class Trial:
         record = {"type": "report", "step": number, "values": numbers, "time": time.time()}
         # In a full spool the reserve is for what decides the study.
         objective = {name: numbers[name] for name in (self._objective,) if name in numbers}
-        self._spool.append(record, instead={**record, "values": objective} if objective else None)
+        if not self._spool.append(record, instead={**record, "values": objective} if objective else None):
+            self._complain("report")
 
     def checkpoint(self, step: SupportsIndex, path: str | Path, metric: SupportsFloat | None = None) -> None:
         """Registers a complete file or folder that this trial can be resumed from at `step`.
@@ -83,7 +94,27 @@ class Trial:
 
     def _append(self, record: Record, *, last: bool = False) -> None:
         if self._spool is not None and not self._spool.append(record, important=True, last=last):
-            log.warning("The spool %s is full: a %s record was dropped.", self._spool.folder, record["type"])
+            self._complain(record["type"])
+
+    def _complain(self, kind: str) -> None:
+        """Once where nothing will be kept any more; each time for what was lost otherwise, but for reports,
+        which are counted."""
+        if self._spool is None:
+            return
+        never = self._why_never()
+        if never and never not in self._told:
+            self._told.add(never)
+            log.warning("Trial %d %s: this %s is not kept.", self.number, never, kind)
+        elif not never and kind != "report":
+            spool = self._spool
+            log.warning("The spool %s %s: a %s record was dropped.", spool.folder, spool.trouble, kind)
+
+    def _why_never(self) -> str:
+        if self._spool is None:
+            return ""
+        if self._spool.inherited:
+            return "is of the process that this one was forked from, which alone can report it"
+        return "has ended" if self._spool.closed else ""
 
 
 def checked_reason(reason: str) -> str:

@@ -29,7 +29,7 @@ WORDS = ("NaN", "Infinity", "-Infinity")  # of JSON, which has no numbers for th
 
 
 def read(
-    api: Api, study_id: int, *, sort: str, states: Sequence[State], limit: int | None
+    api: Api, study_id: int, *, sort: str, states: Sequence[State], limit: int | None, expression: str = ""
 ) -> tuple[list[str], list[Row]]:
     """The names of the columns, and the rows: first the trial's own, then a column for every key of the
     search space, None where a hyperparameter was not active.
@@ -40,7 +40,8 @@ def read(
         raise ValueError(f"limit is {limit}; use 1 or more, or None for all trials")
     keys: list[str] = api.get(f"/studies/{study_id}")["keys"]
     columns = {key: f"parameters.{key}" if key in COLUMNS else key for key in keys}
-    rows = [_row(trial, columns) for trial in _trials(api, study_id, sort, states, limit)]
+    asked = [("sort", sort), ("filter", expression), *(("state", state) for state in states)]
+    rows = [_row(trial, columns) for trial in _trials(api, study_id, asked, limit)]
     return [*COLUMNS, *columns.values()], rows
 
 
@@ -62,13 +63,12 @@ def maker(frame: Frame) -> Callable[[Sequence[str], list[Row]], Any]:
 
 
 def _trials(
-    api: Api, study_id: int, sort: str, states: Sequence[State], limit: int | None
+    api: Api, study_id: int, asked: Sequence[tuple[str, str]], limit: int | None
 ) -> Iterator[Mapping[str, Any]]:
     cursor, left = None, limit
     while left is None or left > 0:
         count = PAGE_TRIALS if left is None else min(PAGE_TRIALS, left)
-        asked = [("sort", sort), ("limit", str(count)), *(("state", state) for state in states)]
-        query = urlencode([*asked, ("cursor", cursor)] if cursor else asked)
+        query = urlencode([*asked, ("limit", count), *([("cursor", cursor)] if cursor else [])])
         page = api.get(f"/studies/{study_id}/trials?{query}")
         yield from page["items"]
         cursor, left = page["next"], None if left is None else left - count

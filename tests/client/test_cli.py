@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from tests.client.unruly import UnrulyServer
-from tests.live import Live
+from tests.live import Live, until
 from tunebook_server.services import access
 from tunebook_server.storage.engine import connect
 
@@ -88,7 +88,7 @@ def test_runs_the_example_to_its_end_in_plain_lines(
     lines = done.stdout.splitlines()
     assert lines[0] == f'Study {study} "to-the-end": {live.url}/studies/{study}'
     assert f'Study {study} "to-the-end" finished: 3 trials in ' in done.stdout
-    assert re.search(r"best trial   \d: valid/error 0\.\d+ at step \d+", done.stdout)
+    assert re.search(r"best trial   \d: valid/error 0\.\d+ at step \d+ \(minimize\)$", done.stdout, re.M)
     assert re.search(r"optimizer = (adam|nesterov)", done.stdout)
     assert re.search(r"infeasible   \d of 3 \(\d+%\)", done.stdout)
     assert lines[-1].split() == ["dashboard", f"{live.url}/studies/{study}"]
@@ -110,13 +110,48 @@ def test_runs_the_example_to_its_end_in_plain_lines(
 
 def test_creates_lists_and_shows(live: Live, environment: dict[str, str], tmp_path: Path) -> None:
     study = created_id(run(["study", "create", small_study(tmp_path, name="listed")], environment))
-    assert re.search(rf"^{study} +running +0/3 +listed$", run(["study", "list"], environment).stdout, re.M)
+    listed = run(["study", "list"], environment).stdout
+    assert re.search(rf"^{study} +running +0/3 +\d{{4}}-\d\d-\d\d \d\d:\d\d +digits +listed$", listed, re.M)
     assert any(s["id"] == study for s in json.loads(run(["study", "list", "--json"], environment).stdout))
     assert f'Study {study} "listed" running' in run(["study", "show", study], environment).stdout
     assert f'Study {study} "listed" running' in run(["study", "show", "listed"], environment).stdout
     document = json.loads(run(["study", "show", study, "--json"], environment).stdout)
     template = live.api.get(f"/job-templates/{document['job_template_id']}")
     assert (template["argv"], template["folder"]) == (["python", "digits_mlp.py"], str(EXAMPLES))
+
+
+def test_studies_of_one_name_are_told_apart_by_id_and_date_and_project(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    file = small_study(tmp_path, name="twin")
+    first = run(["study", "create", file], environment)
+    assert first.stderr == ""
+    second = run(["study", "create", file], environment)
+    told = f"name: study {created_id(first)} of this project has the same name: tell them apart by id\n"
+    assert second.stderr == f"tunebook: note: {told}"
+    shown = run(["study", "show", "twin"], environment, status=1).stderr
+    created = r"\(created \d{4}-\d\d-\d\d \d\d:\d\d\)"
+    ids = f"{created_id(second)} {created}, {created_id(first)} {created}"
+    assert re.search(
+        f"^tunebook: Several studies are called 'twin': use an id.\n  The newest: {ids}\\.$", shown
+    )
+    file.write_text(file.read_text().replace('project = "digits"', 'project = "elsewhere"'))
+    third = created_id(run(["study", "create", file], environment))
+    assert f"Study {third} " in run(["study", "show", "elsewhere/twin"], environment).stdout
+    assert "No study is called" in run(["study", "show", "nowhere/twin"], environment, status=2).stderr
+
+
+def test_an_accuracy_without_a_direction_is_noted_before_it_is_minimized(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    file = small_study(tmp_path, name="undirected")
+    content = file.read_text().replace('metric = "valid/error"', 'metric = "valid/accuracy"')
+    file.write_text(content.replace('direction = "minimize"\n', ""))
+    note = "tunebook: note: objective.direction: valid/accuracy is minimized; direction is not given\n"
+    done = run(["study", "create", file], environment)
+    assert done.stderr.startswith(f'{note}      Give direction = "maximize", or ')
+    file.write_text(content)
+    assert "direction" not in run(["study", "create", file], environment).stderr
 
 
 def test_the_folder_is_relative_to_the_file(live: Live, environment: dict[str, str], tmp_path: Path) -> None:
@@ -143,6 +178,7 @@ def test_every_fault_is_printed_and_nothing_created(
     assert re.search(r"^  objective\.direction: .*down", done.stderr, re.M)
     assert re.search(r"^  space\.1\.\w+: ", done.stderr, re.M)
     assert re.search(r"^      Use minimize or maximize", done.stderr, re.M)
+    assert done.stderr.count("Use minimize or maximize") == 1
     assert all(p["name"] != "never made" for p in live.api.get("/projects", params={"limit": 1000})["items"])
 
 
@@ -278,10 +314,134 @@ def test_waiting_outlasts_a_server_that_is_away(unruly: UnrulyServer, tmp_path: 
         unruly.become("gone")
         assert waiting.stdout.readline() == "1/2  the server does not answer; trying again\n"
         study.update(state="finished", counts={"completed": 1, "failed": 1})
+        crashed = {"id": 8, "number": 1, "reason": "KeyError:\n\x1b[2J'eta0'" + "x" * 500}
+        unruly.answers["state=failed&sort=-number&limit=200"] = lambda body: (200, {"items": [crashed]})
         unruly.become("good")
         out, _ = waiting.communicate(timeout=60)
     assert waiting.returncode == 0
     assert out.startswith(r'Study 3 "evil\x1b[2J\u202ename" finished: 2 trials in 1:05')
+    assert re.search(r"^ +1 failed: KeyError: \\x1b\[2J'eta0'x{170,}… \(trial id 8\)$", out, re.M)
+
+
+# Why trials failed ----------------------------------------------------------------------------------------
+
+FAILING = """
+import sys, tunebook
+trial = tunebook.current_trial()
+if trial.number in (0, 1, 3):
+    sys.exit("KeyError: 'eta0'")
+trial.report(1, {"los" if trial.number == 2 else "loss": 0.5})
+"""
+FAILS_THEN_WAITS = """
+import pathlib, sys, time, tunebook
+while tunebook.current_trial().number and not pathlib.Path({go!r}).exists():
+    time.sleep(0.05)
+sys.exit("no such file")
+"""
+
+
+@pytest.fixture
+def failing_study(live: Live) -> int:
+    """One of its five trials is completed; each trial has one attempt."""
+    study = live.study(live.script(FAILING), trials=5, parallel=1, attempts=1)
+    with live.worker():
+        live.ended(study, 5)
+    return study
+
+
+def test_failures_are_told_by_their_reasons_the_most_frequent_first(
+    live: Live, environment: dict[str, str], failing_study: int
+) -> None:
+    ids = [trial["id"] for trial in live.trials(failing_study)]
+    wanted = [
+        "  failed       4",
+        f"               3 failed: The job ended with exit code 1: KeyError: 'eta0' (trial id {ids[3]})",
+        f"               1 failed: ended without a value of loss (it reported los) (trial id {ids[2]})",
+    ]
+    for verb in ("show", "wait"):
+        lines = run(["study", verb, failing_study], environment).stdout.splitlines()
+        assert [line for line in lines if "failed" in line] == wanted
+
+
+def test_trials_are_listed_by_filter_and_state_and_tried_again(
+    live: Live, environment: dict[str, str], failing_study: int
+) -> None:
+    trials = live.trials(failing_study)
+    rows = run(["trial", "list", failing_study], environment).stdout.splitlines()
+    assert rows[0].split() == ["ID", "NUMBER", "STATE", "OBJECTIVE", "REASON"]
+    assert [row.split()[:3] for row in rows[1:]] == [
+        [str(trial["id"]), str(trial["number"]), trial["state"]] for trial in trials[::-1]
+    ]
+    assert rows[1].split()[3:] == ["0.5"]
+    assert re.search(r" failed +The job ended with exit code 1: KeyError: 'eta0'$", rows[-1])
+    few = run(["trial", "list", failing_study, "--limit", "2"], environment)
+    assert few.stdout.splitlines() == [rows[0], *rows[1:3]]
+    assert "There are more" in few.stderr
+    listed = ["trial", "list", failing_study, "--state", "failed", "--state", "queued"]
+    found = run([*listed, "--filter", "number < 1"], environment).stdout.splitlines()
+    assert [row.split()[1] for row in found[1:]] == ["0"]
+    first = trials[0]["id"]
+    again = run(["trial", "retry", first], environment).stdout
+    assert again == f"Trial 0 of study {failing_study}: queued\n"
+    assert (
+        "Only a failed trial can be tried again."
+        in run(["trial", "retry", first], environment, status=1).stderr
+    )
+
+
+PRINTING = """
+import pathlib, time
+print("first\\x1b[31m\\tred", flush=True)
+while not pathlib.Path({go!r}).exists():
+    time.sleep(0.05)
+print("last", flush=True)
+"""
+
+
+def test_the_log_of_a_trial_is_printed_and_followed_to_its_end(
+    live: Live, environment: dict[str, str], tmp_path: Path
+) -> None:
+    go = tmp_path / "go"
+    study = live.study(live.script(PRINTING.format(go=str(go))), attempts=1)
+    trial = until(lambda: live.trials(study), "the study has a trial")[0]["id"]
+    assert run(["trial", "log", trial], environment).stderr == "It has printed nothing.\n"
+    with live.worker():
+        live.running(study)
+        with subprocess.Popen(
+            [*COMMAND, "trial", "log", str(trial), "--follow"],
+            env=environment,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as following:
+            assert following.stdout is not None
+            assert following.stdout.readline() == "first   red\n"
+            go.touch()
+            out, _ = following.communicate(timeout=60)
+        assert (following.returncode, out) == (0, "last\n")
+    assert run(["trial", "log", trial], environment).stdout == "first   red\nlast\n"
+    assert run(["trial", "log", trial, "--lines", "1"], environment).stdout == "last\n"
+
+
+def test_the_first_failure_is_told_once_and_when_it_happens(
+    live: Live, environment: dict[str, str], tmp_path: Path
+) -> None:
+    go = tmp_path / "go"
+    study = live.study(live.script(FAILS_THEN_WAITS.format(go=str(go))), trials=2, attempts=1)
+    told = "trial 0 failed: The job ended with exit code 1: no such file\n"
+    with (
+        live.worker(),
+        subprocess.Popen(
+            [*COMMAND, "study", "wait", str(study)], env=environment, stdout=subprocess.PIPE, text=True
+        ) as waiting,
+    ):
+        assert waiting.stdout is not None
+        while (line := waiting.stdout.readline()) != told:
+            assert line
+        go.touch()
+        out, _ = waiting.communicate(timeout=60)
+    assert waiting.returncode == 1
+    assert told not in out
+    assert "  failed       2\n               2 failed: The job ended with exit code 1: no such file" in out
 
 
 # Logging in -----------------------------------------------------------------------------------------------

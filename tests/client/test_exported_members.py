@@ -2,6 +2,8 @@
 
 import inspect
 import re
+import tomllib
+from pathlib import Path
 
 import tunebook
 from tunebook import errors
@@ -36,6 +38,11 @@ def test_every_error_is_public_and_drawn_where_it_stands() -> None:
         ancestors.append(name)
         seen.add(name)
     assert seen == defined
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    assert tunebook.__version__ == project["version"]
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

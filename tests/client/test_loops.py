@@ -1,12 +1,16 @@
 """Loops of one's own against a real server: ask, train, report, finish, come back."""
 
+import contextlib
+import logging
 import math
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -117,6 +121,35 @@ CRASH = """
 """
 
 
+def test_a_scheduler_ends_a_loop_early(live: Live, client: Client) -> None:
+    """The answer to a report reaches `should_stop` without a heartbeat."""
+    rungs = {"name": "asha", "options": {"min_steps": 5, "max_steps": 10_000}}
+    study = client.create({**DOCUMENT, "name": "halving", "scheduler": rungs, "budget": {"trials": 2}})
+    for place, trial in enumerate(study.ask_each()):
+        for step in range(1, 10_001):
+            trial.report(step, {"valid/loss": 1.0 + place})
+            if trial.should_stop or (place == 0 and step == 20):
+                break
+            if step > 20:
+                time.sleep(0.01)
+    first, second = live.trials(study.id)
+    assert (first["state"], second["state"]) == ("completed", "stopped")
+    assert second["reason"] == "asha at step 5: 2 of 2 there, and 1 may go on"
+    assert second["last_step"] < 10_000
+
+
+def test_ranges_and_budget_are_edited(live: Live, client: Client, study: Study) -> None:
+    study.edit(space=[{"name": "x", "type": "float", "low": 4.0, "high": 5.0}], budget=1)
+    trial = study.ask()
+    assert trial is not None
+    assert 4 <= trial.parameters["x"] <= 5
+    trial.report(0, {"valid/loss": 1.0})
+    assert trial.finish()
+    assert study.ask() is None
+    with pytest.raises(tunebook.Invalid):
+        study.edit(space=[{"name": "y", "type": "float", "low": 4.0, "high": 5.0}])
+
+
 def test_a_killed_loop_gets_its_own_trial_back(live: Live, study: Study, tmp_path: Path) -> None:
     said = []
     for first in (0, 100):
@@ -168,4 +201,76 @@ def test_faults_are_named_and_nothing_is_made(live: Live, client: Client) -> Non
     with pytest.raises(tunebook.Invalid) as caught:
         client.create({**DOCUMENT, "project": "not made", "budget": {"trials": -1}, "objective": {}})
     assert {fault["field"] for fault in caught.value.faults} == {"budget.trials", "objective.metric"}
+    head, *lines = str(caught.value).splitlines()
+    assert head == "The study has 2 faults."
+    for fault, line in zip(caught.value.faults, lines, strict=True):
+        assert line.startswith(f"  {fault['field']}: {fault['problem']}. ")
+        assert fault["remedy"].rstrip(".") in line
     assert all(p["name"] != "not made" for p in live.api.get("/projects", params={"limit": 1000})["items"])
+
+
+def test_many_faults_are_counted_and_one_is_not_told_twice(client: Client, study: Study) -> None:
+    space = [{"name": f"x{place}", "type": "float", "low": 1.0, "high": 0.0} for place in range(15)]
+    with pytest.raises(tunebook.Invalid) as caught:
+        client.create({**DOCUMENT, "space": space})
+    lines = str(caught.value).splitlines()
+    assert [line.partition(":")[0] for line in lines[1:-1]] == [f"  space.{n}.low" for n in range(10)]
+    assert lines[-1] == "  … and 5 more: see .faults"
+    with pytest.raises(tunebook.Invalid) as caught:
+        study.trials(sort="nothing")
+    (fault,) = caught.value.faults
+    assert str(caught.value) == f"{fault['problem']}\n  sort: {fault['remedy']}"
+    with pytest.raises(tunebook.Invalid, match=r'^The study has 1 fault\.\n  project: .*project = "digits"'):
+        client.create({**DOCUMENT, "project": ""})
+
+
+@pytest.mark.parametrize("why", ["break", ZeroDivisionError, KeyboardInterrupt])
+def test_a_loop_that_is_left_gives_its_trial_to_the_next_at_once(
+    live: Live, client: Client, study: Study, why: Any
+) -> None:
+    with contextlib.nullcontext() if why == "break" else pytest.raises(why):
+        for trial in study.ask_each():
+            trial.report(1, {"valid/loss": 1.0})
+            if trial.number == 1:
+                if why == "break":
+                    break
+                raise why
+    first, second = live.trials(study.id)
+    assert (first["state"], second["state"], second["attempts"]) == ("completed", "queued", 0)
+    (attempt,) = live.attempts(second["id"])
+    assert (attempt["outcome"], attempt["reason"]) == ("released", "its loop was left")
+    again = next(study.ask_each())
+    assert (again.id, again.epoch) == (second["id"], 2)
+
+
+def test_a_trial_that_ended_before_its_loop_was_left_is_not_given_back(live: Live, study: Study) -> None:
+    for trial in study.ask_each():
+        with trial:
+            trial.report(1, {"valid/loss": 1.0})
+            break
+    assert [each["state"] for each in live.trials(study.id)] == ["completed"]
+
+
+def test_a_loop_waits_for_trials_that_others_hold_but_not_for_those_of_its_own_process(
+    live: Live, study: Study, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    study.edit(budget=2)
+    other = Client(live.url, live.api._token, spool=tmp_path / "other")
+    own, held = study.ask(), other.study(study.id).ask()
+    assert own is not None
+    assert held is not None
+
+    def loop() -> list[int]:
+        numbers = []
+        for trial in study.ask_each():
+            trial.report(1, {"valid/loss": 1.0})
+            numbers.append(trial.number)
+        return numbers
+
+    with caplog.at_level(logging.INFO, "tunebook"), ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(loop)
+        until(lambda: "waiting for what may come back" in caplog.text, "the loop has asked in vain")
+        assert held.release()
+        assert waiting.result(60) == [held.number]
+    assert live.trial(own.id)["state"] == "running"
+    other.close()

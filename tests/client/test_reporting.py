@@ -13,7 +13,8 @@ import pytest
 
 import tunebook
 from tests.client.unruly import MODES, UnrulyServer, claim
-from tunebook.client import AskedTrial, Client
+from tunebook.asked import AskedTrial
+from tunebook.client import Client
 from tunebook.reporting import FLUSH_SECONDS
 
 POINTS = [(step, step / 4) for step in range(500)]
@@ -211,6 +212,52 @@ def test_a_full_spool_keeps_the_objective_and_tells_what_it_dropped(
     points = server.points()
     assert len(points["valid/error"]) > len(points["loss"])
     assert finished(server)[0]["dropped_points"] == 800 - len(points["valid/error"]) - len(points["loss"])
+
+
+def test_what_comes_after_the_end_is_said_once_and_another_end_is_refused(
+    server: UnrulyServer, client: Client, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    (tmp_path / "weights").touch()
+    with caplog.at_level(logging.WARNING, "tunebook"), client.hold(claim()) as trial:
+        assert trial.finish("completed")
+        assert trial.finish("completed"), "the same again is no other end"
+        assert caplog.messages == []
+        train(trial)
+        trial.checkpoint(1, tmp_path / "weights")
+        assert not trial.infeasible("the loss is not finite")
+    assert caplog.messages == ["Trial 3 has ended: this report is not kept."]
+    assert [end["state"] for end in finished(server)] == ["completed"]
+    assert server.points() == {}
+
+
+def test_what_comes_after_the_client_was_closed_is_said(
+    client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    trial = client.hold(claim())
+    client.close()
+    with caplog.at_level(logging.WARNING, "tunebook"):
+        trial.report(0, {"loss": 1.0})
+        assert not trial.finish()
+    assert caplog.messages == [
+        "Trial 3 was left to the next client here when its own was closed: this report is not kept."
+    ]
+
+
+def test_a_checkpoint_that_is_not_recorded_says_why(
+    server: UnrulyServer, client: Client, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    server.become("hang")
+    trial = client.hold(claim())
+    trial._writer._limit_bytes = 0
+    with caplog.at_level(logging.WARNING, "tunebook"):
+        trial.checkpoint(1, tmp_path)
+        trial._writer._limit_bytes, trial._writer._segment_bytes = 1 << 20, 1
+        trial.checkpoint(2, tmp_path)
+        trial._writer.folder.rename(tmp_path / "moved")  # the next segment cannot be made
+        trial.checkpoint(3, tmp_path)
+    full, moved = caplog.messages
+    assert full.endswith(" is full: a checkpoint record was dropped.")
+    assert moved.endswith(" cannot be written (No such file or directory): a checkpoint record was dropped.")
 
 
 def test_wrong_arguments_are_the_callers_own(client: Client) -> None:

@@ -74,6 +74,27 @@ def test_a_row_has_the_trial_and_every_key(client: Client, study: Study) -> None
     assert rows[-1]["duration_seconds"] is None
 
 
+def test_the_best_trial_is_its_row(client: Client, study: Study) -> None:
+    rows = study.trials(frame="list")
+    assert study.best_trial == min(rows[:5], key=lambda row: row["objective"])
+    assert client.create({**DOCUMENT, "name": "no trials yet"}).best_trial is None
+
+
+def test_a_study_knows_its_page_and_its_state(live: Live, study: Study) -> None:
+    assert study.url == f"{live.url}/studies/{study.id}"
+    assert study.state == "running"
+    study.edit(state="paused")
+    assert study.state == "paused"
+    study.edit(state="running")
+
+
+def test_objects_say_what_they_are_but_no_token(live: Live, client: Client, study: Study) -> None:
+    assert repr(client) == f"<Client of {live.url}>"
+    assert repr(study) == f"<Study {study.id} 'colliding' at {live.url}>"
+    trial = client.create({**DOCUMENT, "name": "shown"}).ask()
+    assert repr(trial).startswith("<AskedTrial 0 of 'shown': {'number': ")
+
+
 def test_both_kinds_of_frame_hold_the_rows(study: Study) -> None:
     rows = study.trials(frame="list")
     pandas_frame, polars_frame = study.trials(frame="pandas"), study.trials(frame="polars")
@@ -104,6 +125,15 @@ def test_pages_limits_orders_and_states(study: Study, monkeypatch: pytest.Monkey
     assert [row["number"] for row in study.trials(frame="list", sort="-number", limit=4)] == [7, 6, 5, 4]
     states = {row["state"] for row in study.trials(frame="list", state=["running", "infeasible"])}
     assert states == {"running", "infeasible"}
+    assert [row["number"] for row in study.trials(frame="list", filter="number >= 2", limit=5)] == [
+        2,
+        3,
+        4,
+        5,
+        6,
+    ]
+    infeasible = study.trials(frame="list", state="infeasible", filter="reason contains memory")
+    assert [row["number"] for row in infeasible] == [6]
     widths = [row["parameters.number"] for row in study.trials(frame="list", sort="parameters.number")]
     assert widths == sorted(widths)
 
@@ -113,6 +143,7 @@ def test_pages_limits_orders_and_states(study: Study, monkeypatch: pytest.Monkey
     [
         ({"sort": "nothing"}, tunebook.Invalid),
         ({"state": "nothing"}, tunebook.Invalid),
+        ({"filter": "nothing > 1"}, tunebook.Invalid),
         ({"limit": 0}, ValueError),
         ({"frame": "excel"}, ValueError),
     ],

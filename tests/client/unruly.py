@@ -152,6 +152,8 @@ def _read_request(incoming: Any) -> tuple[str, Any] | None:
         if header.startswith(b"content-length:"):
             length = int(header.split(b":")[1])
     content = incoming.read(length)
+    if len(content) < length:  # whoever sent it has ended meanwhile
+        return None
     return line.split()[1].decode(), json.loads(content) if content else None
 
 

@@ -69,6 +69,14 @@ def test_the_commands_of_the_tutorial_are_commands() -> None:
     assert all((ROOT / file).is_file() for file in files)
 
 
+@pytest.mark.parametrize("file", sorted(ROOT.glob("examples/*.toml")), ids=lambda file: file.stem)
+def test_every_example_is_a_design(file: Path) -> None:
+    document = tomllib.loads(file.read_text())
+    del document["project"]
+    document["job"] = {"template": document["job"]["template"]}
+    assert StudyDesign.parse(document).name == document["name"]
+
+
 def test_the_first_study_gets_the_advice_that_the_tutorial_takes() -> None:
     document = tomllib.loads((ROOT / "examples/digits_narrow.toml").read_text())
     del document["project"]

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from tunebook.cli import extensions, login, rounds, study, trial
-from tunebook.cli.terminal import clean
+from tunebook.cli.terminal import clean, tell
 from tunebook.errors import ApiError, TunebookError
 
 
@@ -56,13 +56,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _explain(error: ApiError) -> int:
     """Every wrong value with its field and remedy; 2 when the input was at fault."""
-    print(f"tunebook: {clean(error)}", file=sys.stderr)
+    print(f"tunebook: {clean(error.detail or error)}", file=sys.stderr)
     for fault in error.faults:
-        print(
-            f"  {clean(fault.get('field') or 'document')}: {clean(fault.get('problem', ''))}", file=sys.stderr
-        )
-        if fault.get("remedy"):
-            print(f"      {clean(fault['remedy'])}", file=sys.stderr)
+        tell(fault, before="  ")
     if not error.faults and error.problem.get("remedy"):
         print(f"  {clean(error.problem['remedy'])}", file=sys.stderr)
     return 2 if error.status in (400, 404, 413, 422) else 1

@@ -1,7 +1,6 @@
 """`tunebook study check`: the findings of a study as a table, for a person or for CI."""
 
 import json
-import time
 from collections.abc import Sequence
 from typing import Any
 from xml.sax.saxutils import quoteattr
@@ -10,24 +9,11 @@ from tunebook.api import Api
 from tunebook.cli.terminal import clean
 from tunebook.findings import VERDICTS, Findings, title
 
-POLL_SECONDS = 0.5
 FAIL_ON = {"fail": VERDICTS[:1], "warn": VERDICTS[:2], "never": ()}
 LEVELS = {"fail": "error", "warn": "warning", "not_enough_data": "none", "pass": "none"}  # as in SARIF
 KINDS = {"not_enough_data": "open", "pass": "pass"}
 
 Items = Sequence[dict[str, Any]]
-
-
-def wait_for_findings(api: Api, study: dict[str, Any], *, timeout_seconds: float) -> dict[str, Any] | None:
-    """The findings that have seen all of a study as it is now; None when they do not come in time."""
-    end = time.monotonic() + timeout_seconds
-    while True:
-        found: dict[str, Any] = api.get(f"/studies/{study['id']}/findings")
-        if found["revision"] is not None and found["revision"] >= study["revision"]:
-            return found
-        if time.monotonic() > end:
-            return None
-        time.sleep(POLL_SECONDS)
 
 
 def as_table(items: Items) -> str:

@@ -3,16 +3,19 @@
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from tunebook import design
 from tunebook.api import Api
 from tunebook.cli import checking, reports, waiting
-from tunebook.cli.terminal import clean, table
+from tunebook.cli.terminal import clean, moment, table, tell
 from tunebook.credentials import find
 from tunebook.errors import Conflict, NotFound
+from tunebook.findings import wait_for_findings
+
+NAMESAKES_SHOWN = 5
 
 
 def add_to(commands: Any, server: argparse.ArgumentParser) -> None:
@@ -78,11 +81,18 @@ def _run(options: argparse.Namespace) -> int:
 def _created(api: Api, file: Path) -> dict[str, Any]:
     plan = design.plan(design.load(file), beside=file.parent)
     for warning in design.check(api, plan):
-        told = " ".join(clean(warning[key]) for key in ("field", "problem", "remedy") if warning.get(key))
-        print(f"tunebook: note: {told}", file=sys.stderr)
+        tell(warning, before="tunebook: note: ")
     study = design.create(api, plan)
+    _tell_namesake(api, study)
     print(f'Study {study["id"]} "{clean(study["name"])}": {api.url}/studies/{study["id"]}', flush=True)
     return study
+
+
+def _tell_namesake(api: Api, study: dict[str, Any]) -> None:
+    same = _called(api, f"/projects/{study['project_id']}/studies", study["name"], limit=2)
+    for other in [other for other in same if other["id"] != study["id"]][:1]:
+        problem = f"study {other['id']} of this project has the same name: tell them apart by id"
+        tell({"field": "name", "problem": problem}, before="tunebook: note: ")
 
 
 def _wait(options: argparse.Namespace) -> int:
@@ -91,12 +101,17 @@ def _wait(options: argparse.Namespace) -> int:
 
 
 def _list(options: argparse.Namespace) -> int:
-    studies = list(connect(options).pages("/studies"))
+    api = connect(options)
+    studies = list(api.pages("/studies"))
     if options.json:
         print(json.dumps(studies, indent=1))
-    else:
-        rows = [(s["id"], s["state"], _trials(s), s["name"]) for s in studies]
-        print(table(("ID", "STATE", "TRIALS", "NAME"), rows))
+        return 0
+    projects = {project["id"]: project["name"] for project in api.pages("/projects")}
+    rows = [
+        (s["id"], s["state"], _trials(s), moment(s["created_at"]), projects.get(s["project_id"]), s["name"])
+        for s in studies
+    ]
+    print(table(("ID", "STATE", "TRIALS", "CREATED", "PROJECT", "NAME"), rows))
     return 0
 
 
@@ -128,7 +143,7 @@ def _report(options: argparse.Namespace) -> int:
 def _check(options: argparse.Namespace) -> int:
     api = connect(options)
     study = find_study(api, options.study)
-    found = checking.wait_for_findings(api, study, timeout_seconds=options.timeout)
+    found = wait_for_findings(api, study, timeout_seconds=options.timeout)
     if found is None:
         print(f"No findings of this state of the study after {options.timeout:g} s.", file=sys.stderr)
         return waiting.NOT_IN_TIME
@@ -144,18 +159,41 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def find_study(api: Api, reference: str) -> dict[str, Any]:
-    """By id, or by a name that only one study has."""
+    """By id, or by a name that only one study has, alone or as `project/name`."""
     study: dict[str, Any]
     if reference.isdecimal():
         study = api.get(f"/studies/{reference}")
         return study
-    found = api.get(f"/studies?name={quote(reference, safe='')}&limit=2")["items"]
+    found = _called(api, "/studies", reference, limit=NAMESAKES_SHOWN + 1) or _of_project(api, reference)
     if not found:
         raise NotFound(404, "not_found", f"No study is called {reference!r}.")
     if len(found) > 1:
-        raise Conflict(409, "ambiguous", f"Several studies are called {reference!r}: use an id.")
+        raise _ambiguous(reference, found)
     study = found[0]
     return study
+
+
+def _called(api: Api, path: str, name: str, *, limit: int) -> list[dict[str, Any]]:
+    """The newest first."""
+    found: list[dict[str, Any]] = api.get(path, params={"name": name, "limit": limit})["items"]
+    return found
+
+
+def _of_project(api: Api, reference: str) -> list[dict[str, Any]]:
+    project, _, name = reference.partition("/")
+    ids = [found["id"] for found in api.pages("/projects") if found["name"] == project] if name else []
+    return [
+        study
+        for id_ in ids
+        for study in _called(api, f"/projects/{id_}/studies", name, limit=NAMESAKES_SHOWN + 1)
+    ]
+
+
+def _ambiguous(reference: str, found: Sequence[dict[str, Any]]) -> Conflict:
+    shown = [f"{study['id']} (created {moment(study['created_at'])})" for study in found[:NAMESAKES_SHOWN]]
+    more = ", …" if len(found) > NAMESAKES_SHOWN else ""
+    detail = f"Several studies are called {reference!r}: use an id."
+    return Conflict(409, "ambiguous", detail, {"remedy": f"The newest: {', '.join(shown)}{more}."})
 
 
 def _trials(study: dict[str, Any]) -> str:

@@ -3,8 +3,9 @@
 import os
 import shutil
 import sys
-from collections.abc import Sequence
-from typing import TextIO
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, TextIO
 
 _BAR_WIDTH = 24
 
@@ -43,6 +44,11 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
+def moment(text: str) -> str:
+    """A time of the API by this machine's clock, to the minute."""
+    return f"{datetime.fromisoformat(text).astimezone():%Y-%m-%d %H:%M}"
+
+
 def is_interactive(stream: TextIO) -> bool:
     """Whether a line may be redrawn in place; CI logs and pipes get whole lines."""
     return stream.isatty() and not os.environ.get("CI") and os.environ.get("TERM") != "dumb"
@@ -75,7 +81,21 @@ class ProgressLine:
             self._stream.flush()
             self._last, self._written_at = line, now
 
+    def note(self, text: str) -> None:
+        """A line that stays, above the one that is redrawn."""
+        self.clear()
+        self._stream.write(f"{text}\n")
+        self._stream.flush()
+
     def clear(self) -> None:
         if self._interactive:
             self._stream.write("\r\x1b[2K")
             self._stream.flush()
+
+
+def tell(fault: Mapping[str, Any], *, before: str) -> None:
+    """One wrong or doubtful value of a document, and what to do about it."""
+    field = clean(fault.get("field") or "document")
+    print(f"{before}{field}: {clean(fault.get('problem', ''))}", file=sys.stderr)
+    if fault.get("remedy"):
+        print(f"      {clean(fault['remedy'])}", file=sys.stderr)

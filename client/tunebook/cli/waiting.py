@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from tunebook.api import Api, full_jitter
+from tunebook.cli import failures
 from tunebook.cli.terminal import ProgressLine, clean, duration, number
 from tunebook.errors import Busy, Unreachable
 
@@ -36,23 +37,33 @@ def _follow(
     api: Api, study_id: int, progress: ProgressLine, timeout_seconds: float | None
 ) -> dict[str, Any] | None:
     """The finished study; None when time is up. A server that is away is waited for."""
-    started, failures, best = time.monotonic(), 0, _Best(api)
+    started, silences, best, told = time.monotonic(), 0, _Best(api), False
     study: dict[str, Any] | None = None
     while True:
         try:
             study = api.get(f"/studies/{study_id}")
-            failures = 0
+            silences = 0
             if study["state"] == "finished":
                 return study
+            if not told and study["counts"].get("failed"):
+                told = _tell_first(api, study_id, progress)
             text = _line(study, best.trial(study))
         except (Unreachable, Busy):
-            failures += 1
+            silences += 1
             text = "the server does not answer; trying again"
         now = time.monotonic()
         if timeout_seconds is not None and now - started > timeout_seconds:
             return None
         progress.show(_ended(study), study["budget"] if study else 0, text, now=now)
-        time.sleep(POLL_SECONDS + (full_jitter(failures, cap=10.0) if failures else 0.0))
+        time.sleep(POLL_SECONDS + (full_jitter(silences, cap=10.0) if silences else 0.0))
+
+
+def _tell_first(api: Api, study_id: int, progress: ProgressLine) -> bool:
+    """Whether there was a failed trial to tell of: the first one often says what ails all of them."""
+    said = failures.first(api, study_id)
+    if said:
+        progress.note(said)
+    return said is not None
 
 
 class _Best:
@@ -87,14 +98,15 @@ def _line(study: Mapping[str, Any], best: Mapping[str, Any] | None) -> str:
 
 
 def summary(api: Api, study: Mapping[str, Any]) -> str:
-    """The best trial, the share of infeasible trials, and where to see more."""
+    """The best trial, the share of infeasible trials, why trials failed, and where to see more."""
     ended, counts = _ended(study), study["counts"]
     lines = [f'Study {study["id"]} "{clean(study["name"])}" {study["state"]}: {ended} trials{_took(study)}']
     best = _Best(api).trial(study)
     if best:
         metric = clean(study["objective"]["metric"])
         at = f" at step {best['best_step']}" if best.get("best_step") is not None else ""
-        lines.append(f"  best trial   {best['number']}: {metric} {number(best['objective'])}{at}")
+        found = f"{metric} {number(best['objective'])}{at} ({study['objective']['direction']})"
+        lines.append(f"  best trial   {best['number']}: {found}")
         lines += [f"               {clean(k)} = {number(v)}" for k, v in best["parameters"].items()]
     else:
         lines.append("  best trial   none: no trial has an objective yet")
@@ -103,6 +115,7 @@ def summary(api: Api, study: Mapping[str, Any]) -> str:
     lines.append(f"  infeasible   {infeasible} of {ended}{share}")
     if counts.get("failed"):
         lines.append(f"  failed       {counts['failed']}")
+        lines += [f"               {reason}" for reason in failures.reasons(api, study)]
     lines.append(f"  dashboard    {api.url}/studies/{study['id']}")
     return "\n".join(lines)
 

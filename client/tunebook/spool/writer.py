@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from tunebook import forks
 from tunebook.spool.journal import (
     NO_SPACE,
     Record,
@@ -62,6 +63,8 @@ class SpoolWriter:
         """Records ever written here, which is also the next record's index."""
         self.dropped = read_note(self.folder / "counts.json").get("dropped", 0)
         """Points (and other records) that the size cap or the disk kept out."""
+        self.trouble = ""
+        """Why the last record that was not stored was not, as the rest of a sentence about the spool."""
         self._reserve_bytes = min(limit_bytes // _RESERVE_SHARE, DISK_RESERVE_BYTES)
         self._disk_full = not hold_reserve(self.folder, self._reserve_bytes)
         self._looked_at = time.monotonic()
@@ -72,6 +75,23 @@ class SpoolWriter:
         self._dirty, self._closing = threading.Event(), threading.Event()
         self._syncing = threading.Thread(target=self._sync_regularly, name="tunebook-spool", daemon=True)
         self._syncing.start()
+        forks.watch(self)
+
+    @property
+    def inherited(self) -> bool:
+        """This process is a fork of the one that writes: the lock and the index belong to that one."""
+        return os.getpid() != self._pid
+
+    @property
+    def closed(self) -> bool:
+        return self._closing.is_set()
+
+    def renew(self) -> None:
+        """A fork lets go of the files: with them it would hold the lock for as long as it lives."""
+        if self._lock_file >= 0 and not self._closing.is_set():
+            os.close(self._file)
+            os.close(self._lock_file)
+            self._file = self._lock_file = -1
 
     def append(
         self,
@@ -86,8 +106,8 @@ class SpoolWriter:
         `instead`: what the reserve is for when the record does not fit. `last`: the one that ends a trial,
         for which there is no cap. Raises ValueError for a record longer than MAX_RECORD_BYTES.
         """
-        if os.getpid() != self._pid:
-            return False  # a fork: the lock and the index belong to the parent
+        if self.inherited:
+            return False
         with self._lock:
             stored = self._store(record, self._limit(important, last), important=important or last)
             if not stored:
@@ -112,7 +132,7 @@ class SpoolWriter:
 
     def close(self, timeout_seconds: float = 5.0) -> None:
         """Idempotent; later appends are dropped and counted."""
-        if self._closing.is_set() or os.getpid() != self._pid:
+        if self._closing.is_set() or self.inherited:
             return
         with self._lock:
             self._closing.set()
@@ -131,20 +151,26 @@ class SpoolWriter:
 
     def _store(self, record: Record, limit_bytes: float, *, important: bool) -> bool:
         content = encode(self.written, record)
-        if self._closing.is_set() or not self._fits(len(content), limit_bytes):
-            return False
+        if self._closing.is_set():
+            return self._refuse("is closed")
+        if not self._fits(len(content), limit_bytes):
+            return self._refuse("is full")
         if self._disk_full and not important and not self._has_room_again():
-            return False
+            return self._refuse("is on a full disk")
         try:
             if self._segment_used and self._segment_used + len(content) > self._segment_bytes:
                 self._rotate()
             self._write(content, important)
-        except OSError:
-            return False
+        except OSError as error:
+            return self._refuse(f"cannot be written ({error.strerror or error})")
         self.written += 1
         self._segment_used += len(content)
         self._used_bytes += len(content)
         return True
+
+    def _refuse(self, trouble: str) -> bool:
+        self.trouble = trouble
+        return False
 
     def _write(self, content: bytes, important: bool) -> None:
         """All of it, or nothing and OSError. On a full disk the reserve makes room for what is important."""
