@@ -169,7 +169,9 @@ class Stack:
         self._hosts_network().join(host)
 
     def log(self, name: str) -> str:
-        return self.folder.log(name).read_text(errors="replace")
+        """What it has said so far; of `stack`, what happened to the others."""
+        file = self.folder.log(name)
+        return file.read_text(errors="replace") if file.exists() else ""
 
     def _describe(self) -> None:
         gateway = ""

@@ -14,6 +14,7 @@ RETRY_SHARE = 0.25
 
 class Listener(Protocol):
     def cancelled(self) -> None: ...
+    def paused(self) -> None: ...
     def fenced(self, reason: str) -> None: ...
 
 
@@ -70,6 +71,8 @@ class Beats(threading.Thread):
             self.agreed_at = sent
             if isinstance(answer, dict) and answer.get("cancel"):
                 self._listener.cancelled()
+            elif isinstance(answer, dict) and answer.get("pause"):
+                self._listener.paused()
         self._due_at = boot_seconds() + pause
 
     def _timeout(self) -> float:

@@ -16,6 +16,7 @@ from tunebook_worker.orders import ONE_WISH_SECONDS, Word
 class Kind(StrEnum):
     EXITED = "exited"
     CANCELLED = "cancelled"
+    PAUSED = "paused"
     DRAINING = "draining"
     PREEMPTED = "preempted"
     STOPPING = "stopping"
@@ -50,6 +51,9 @@ class Events:
 
     def cancelled(self) -> None:
         self._queue.put(Event(Kind.CANCELLED))
+
+    def paused(self) -> None:
+        self._queue.put(Event(Kind.PAUSED))
 
     def fenced(self, reason: str) -> None:
         self._queue.put(Event(Kind.FENCED, reason))

@@ -96,7 +96,9 @@ def _compare(candidate: dict[str, Any], found: stores.Stamp, kind: str) -> None:
 
 def _problem(candidate: dict[str, Any], text: str, *, final: bool) -> dict[str, Any]:
     """`final`: gone or damaged for every host."""
-    return {"epoch": candidate["epoch"], "step": candidate["step"], "problem": text, "final": final}
+    names = ("trial_id", "epoch", "step")
+    which: dict[str, Any] = {name: candidate[name] for name in names if name in candidate}
+    return {**which, "problem": text, "final": final}
 
 
 def main() -> int:

@@ -41,7 +41,7 @@ def configure(level: int = logging.INFO) -> None:
     root.handlers[:] = [lines]
     root.setLevel(level)
     logging.captureWarnings(True)
-    for chatty in ("httpx", "httpcore", "botocore", "aiobotocore"):
+    for chatty in ("botocore", "aiobotocore"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 

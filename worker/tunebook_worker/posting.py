@@ -49,7 +49,7 @@ class Posting:
         while True:
             self.check_time()
             try:
-                return self._api.post(f"{self.trial}:{verb}", {"epoch": self._epoch, **body})
+                answer = self._api.post(f"{self.trial}:{verb}", {"epoch": self._epoch, **body})
             except Cancelled:
                 self._listener.cancelled()
                 return None
@@ -62,7 +62,18 @@ class Posting:
                 if error.status in REFUSALS:
                     raise Refused(str(error)) from error
                 self.wait(attempt)
+            else:
+                self._heed(answer)
+                return answer
             attempt += 1
+
+    def _heed(self, answer: object) -> None:
+        """A scheduler's word comes with the answer to the report that it judged."""
+        end = answer.get("end") if isinstance(answer, dict) else None
+        if end == "pause":
+            self._listener.paused()
+        elif end:
+            self._listener.cancelled()
 
     def wait(self, attempt: int, asked_seconds: float = 0.0) -> None:
         """Before try `attempt` + 1."""

@@ -34,6 +34,8 @@ class Registration(threading.Thread):
         self._hearing = hearing
         self._ended = threading.Event()
         self.worker_id = 0
+        self._started_at = ""
+        """Names this registration: what is said under it, and arrives late, says nothing of the next one."""
 
     def register(self) -> None:
         """Waits for the server as long as it takes; raises ApiError when it says no for good."""
@@ -42,7 +44,8 @@ class Registration(threading.Thread):
         key = {"Idempotency-Key": uuid.uuid4().hex}
         while True:
             try:
-                self.worker_id = int(self._api.post("/workers:register", self._card(), headers=key)["id"])
+                row = self._api.post("/workers:register", self._card(), headers=key)
+                self.worker_id, self._started_at = int(row["id"]), str(row["started_at"])
                 self._slots.worker_id = self.worker_id
                 note(
                     "registered", worker_id=self.worker_id, name=self._options.name, slots=self._options.slots
@@ -58,7 +61,8 @@ class Registration(threading.Thread):
     def run(self) -> None:
         while not self._ended.wait(self._options.beat_seconds):
             try:
-                body = {"running": self._slots.running(), "waiting": self._slots.waiting()}
+                held = {"running": self._slots.running(), "waiting": self._slots.waiting()}
+                body = {**held, "started_at": self._started_at}
                 answer = self._api.post(f"/workers/{self.worker_id}:beat", body)
                 self._slots.withdraw(answer["stop"])
                 if answer.get("drain"):
@@ -72,7 +76,8 @@ class Registration(threading.Thread):
     def end(self) -> None:
         self._ended.set()
         try:
-            self._api.post(f"/workers/{self.worker_id}:stopped", timeout_seconds=2.0)
+            said = {"started_at": self._started_at}
+            self._api.post(f"/workers/{self.worker_id}:stopped", said, timeout_seconds=2.0)
         except (ApiError, Unreachable) as error:
             warn("the server was not told that we stop", detail=str(error))
 

@@ -67,13 +67,13 @@ def read(wanted: Errand, answer: dict[str, Any]) -> Resume:
     if problems:
         note = _note(taken, problems)
         lost = [
-            {name: problem[name] for name in ("epoch", "step", "problem")}
+            {name: problem[name] for name in ("trial_id", "epoch", "step", "problem") if name in problem}
             for problem in problems
             if problem["final"]
         ]
         told = {"note": note, "lost": lost}
         if taken is not None:
-            told |= {"epoch": taken["epoch"], "step": taken["step"]}
+            told |= {name: taken[name] for name in ("trial_id", "epoch", "step") if name in taken}
         warn("not resumed from the last checkpoint", detail=note)
     if taken is None:
         return Resume(told=told)

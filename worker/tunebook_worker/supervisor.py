@@ -50,9 +50,10 @@ class Cause(IntEnum):
     DRAINED = 1
     PREEMPTED = 2
     OVERDUE = 3
-    CANCELLED = 4
-    ORPHANED = 5
-    FENCED = 6
+    PAUSED = 4
+    CANCELLED = 5
+    ORPHANED = 6
+    FENCED = 7
 
 
 class Status(IntEnum):
@@ -184,7 +185,7 @@ class Supervision:
     def _judge(self, cause: Cause, exit_status: int, last_words: str) -> Outcome:
         """`cause`: why the job was being ended when its first process ended."""
         match cause:
-            case Cause.CANCELLED:
+            case Cause.CANCELLED | Cause.PAUSED:
                 return outcome.stopped(exit_status)
             case Cause.DRAINED:
                 return outcome.released(SHUTTING_DOWN)
@@ -231,6 +232,8 @@ class Supervision:
                 self._end_job(Cause.ORPHANED, grace_seconds=0.0)
             case Event(Kind.CANCELLED):
                 self._end_job(Cause.CANCELLED, self.order.grace_seconds)
+            case Event(Kind.PAUSED):
+                self._end_job(Cause.PAUSED, self.order.grace_seconds)
             case Event(Kind.OVERDUE, detail=reason):
                 log.warn("overdue", trial_id=self.order.trial_id, epoch=self.order.epoch, reason=reason)
                 self._end_job(Cause.OVERDUE, self.order.grace_seconds, reason)

@@ -87,7 +87,7 @@ def report(sent: Annotated[Delivery, Depends(delivery)]) -> Response:
         content_hash=content_hash(series),
     )
     sent.meter.ingested(0 if accepted.duplicate else accepted.points, len(sent.body))
-    answer = AcceptedOut(points=accepted.points, duplicate=accepted.duplicate)
+    answer = AcceptedOut(points=accepted.points, duplicate=accepted.duplicate, end=accepted.end.value)
     return Response(answer.model_dump_json(), media_type="application/json")
 
 

@@ -1,17 +1,20 @@
 """Every error as an RFC 9457 problem document; the one table that numbers the domain's errors."""
 
+import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import iter_route_contexts
+from pydantic import BaseModel
 from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import compile_path
 
+from tunebook_server.domain.document import close_to, show
 from tunebook_server.domain.errors import (
     Conflict,
     Drained,
@@ -136,11 +139,14 @@ def of_refusal(error: HTTPException) -> Response:
     return problem(error.status_code, code, title, str(error.detail), remedy=remedy, headers=error.headers)
 
 
-def of_validation(errors: Sequence[Mapping[str, Any]]) -> Response:
-    """Pydantic's findings, each under the dotted path of its field."""
-    faults = [Fault(_path(error["loc"]), _lower(str(error["msg"])), _remedy(error)) for error in errors]
+def of_validation(errors: Sequence[Mapping[str, Any]], body: object = None) -> Response:
+    """Pydantic's findings, each under the dotted path of its field. `body`: the annotation of the body that
+    they are about."""
+    faults = [
+        Fault(_path(error["loc"]), _said(error), _remedy(error, body)) for error in errors[:FAULTS_MOST]
+    ]
     first = faults[0]
-    more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
     detail = f"{first.field}: {first.problem}{more}" if first.field else first.problem + more
     return problem(
         422, "invalid", STATUS[Invalid][1], detail, field=first.field, remedy=first.remedy, faults=faults
@@ -178,9 +184,10 @@ def install(app: FastAPI) -> None:
             response.headers["Allow"] = ", ".join(_methods(app, request.scope["path"]))
         return response
 
-    async def validation(_: Request, error: Exception) -> Response:
+    async def validation(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        return of_validation(error.errors())
+        field = getattr(request.scope.get("route"), "body_field", None)
+        return of_validation(error.errors(), field and field.field_info.annotation)
 
     app.add_exception_handler(TunebookError, tunebook_error)
     app.add_exception_handler(HTTPException, refusal)
@@ -205,12 +212,50 @@ def _path(place: Sequence[str | int]) -> str:
     return ".".join(inside[:20])
 
 
-def _remedy(error: Mapping[str, Any]) -> str:
-    if error["type"] == "extra_forbidden":
-        return "Leave it out, or look for a mistyped name."
-    if error["type"] == "missing":
-        return "Give a value."
+def _said(error: Mapping[str, Any]) -> str:
+    """Of a report's columns, which may be long, the input is not there."""
+    match error["type"]:
+        case "extra_forbidden":
+            return "there is no such field here"
+        case "literal_error" | "enum" if "input" in error:
+            return f"is {show(error['input'])}"
+    return _lower(str(error["msg"]))
+
+
+def _remedy(error: Mapping[str, Any], body: object) -> str:
+    match error["type"]:
+        case "extra_forbidden":
+            near = close_to(str(error["loc"][-1]), _fields(body, error["loc"][1:-1]))
+            return f"{near}Leave it out, or look for a mistyped name."
+        case "literal_error" | "enum" if "input" in error:
+            expected = error["ctx"]["expected"]
+            words = re.findall(r"'([^']*)'", expected) or [expected]
+            near = close_to(error["input"], words) if isinstance(error["input"], str) else ""
+            return f"{near}Use {_either(words)}."
+        case "missing":
+            return "Give a value."
     return ""
+
+
+def _fields(body: object, place: Sequence[str | int]) -> list[str]:
+    """Of the object at this place of a body; none where it is a choice of several."""
+    for part in (part for part in place if isinstance(part, str)):
+        model = _model(body)
+        inside = model.model_fields.get(part) if model is not None else None
+        body = inside.annotation if inside is not None else None
+    model = _model(body)
+    return list(model.model_fields) if model is not None else []
+
+
+def _model(annotation: object) -> type[BaseModel] | None:
+    """The one model in it: of `Model`, `Model | None` and `list[Model]`."""
+    found = [annotation, *get_args(annotation)]
+    models = [each for each in found if isinstance(each, type) and issubclass(each, BaseModel)]
+    return models[0] if len(models) == 1 else None
+
+
+def _either(words: Sequence[str]) -> str:
+    return " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
 def _lower(message: str) -> str:

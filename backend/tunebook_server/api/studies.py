@@ -163,8 +163,8 @@ def edit(
     principal: Writer,
     if_match: IfMatch = None,
 ) -> Study:
-    """Change texts, round, state, budget, parallel, checks or checkpoints; a raised budget or a resumed study
-    starts trials."""
+    """Change texts, round, state, budget, parallel, checks, checkpoints or the ranges of the space; a raised
+    budget or a resumed study starts trials."""
     edits = body.model_dump(exclude_unset=True)
     if LAUNCHING & edits.keys():
         principal.require("run:launch")

@@ -16,6 +16,7 @@ from tunebook_server.api.schemas.workers import (
     WorkerIn,
     WorkerOut,
     WorkerRowOut,
+    WorkerStoppedIn,
 )
 from tunebook_server.domain.access import Principal
 from tunebook_server.domain.errors import Forbidden
@@ -49,7 +50,9 @@ def beat(worker_id: Id, body: WorkerBeatIn, engine: Database, principal: WorkerI
     """The worker lives and runs these trials; the answer names those that it should stop."""
     _own(principal, worker_id)
     waiting = [(one.trial_id, one.epoch) for one in body.waiting]
-    return workers.beat(engine, worker_id=worker_id, running=body.running, waiting=waiting)
+    return workers.beat(
+        engine, worker_id=worker_id, running=body.running, waiting=waiting, started_at=body.started_at
+    )
 
 
 @router.post("/workers/{worker_id}:claim", operation_id="claim_next", response_model=WorkerClaimOut)
@@ -67,10 +70,10 @@ def claim(
 
 
 @router.post("/workers/{worker_id}:stopped", operation_id="worker_stopped", response_model=WorkerOut)
-def stopped(worker_id: Id, _: Nothing, engine: Database, principal: WorkerItself) -> Worker:
+def stopped(worker_id: Id, body: WorkerStoppedIn, engine: Database, principal: WorkerItself) -> Worker:
     """The worker ends."""
     _own(principal, worker_id)
-    return workers.stopped(engine, worker_id=worker_id)
+    return workers.stopped(engine, worker_id=worker_id, started_at=body.started_at)
 
 
 @router.post("/workers/{worker_id}:drain", operation_id="drain_worker", response_model=WorkerOut)

@@ -27,5 +27,6 @@ def joined(studies: Sequence[TrialColumns]) -> tuple[TrialColumns, ValueGroups]:
         best_step=np.concatenate([each.best_step for each in studies]),
         last_step=np.concatenate([each.last_step for each in studies]),
         values={KEY: owner.astype(np.float64)},
+        finished_at=np.concatenate([each.finished_at for each in studies]),
     )
     return columns, ValueGroups(places, places, owner)

@@ -12,6 +12,9 @@ Names are read as words: capitals, `/`, `_`, `-` and `.` separate them, and case
 - the GPU utilisation: `gpu/utilization`, `gpu_util`, `gpu0/utilisation_percent`;
 - the learning rate: `learning_rate`, `lr`, `base_lr`, `lr/group0`, not `lr_decay` or `warmup_lr_steps`.
 
+Of some measures more is better, by their names: `valid/accuracy`, `test_acc`, `AUC`, `f1_macro`, `mAP`,
+`episode/reward`, not `accuracy_gap` or `auc_error`.
+
 A name that belongs to a validation or test split is none of these, save a GPU utilisation. What is sampled
 beside a job (`system/…`) has no role: it is no word of the job's own.
 """
@@ -60,6 +63,52 @@ _NOT_THE_RATE = {
     *("scheduler", "gamma", "ratio", "power", "steps", "step"),
 }
 _NOT_GRADIENT_CLIPPING = {"range", "epsilon", "eps", "ratio", "reward", "model", "text", "vision", "logit"}
+_MORE_IS_BETTER = {
+    *(
+        "accuracy",
+        "acc",
+        "auc",
+        "auroc",
+        "rocauc",
+        "auprc",
+        "f1",
+        "f1score",
+        "fscore",
+        "map",
+        "ap",
+        "precision",
+    ),
+    *(
+        "recall",
+        "sensitivity",
+        "specificity",
+        "dice",
+        "iou",
+        "miou",
+        "jaccard",
+        "kappa",
+        "mcc",
+        "ndcg",
+        "mrr",
+    ),
+    *(
+        "bleu",
+        "rouge",
+        "meteor",
+        "r2",
+        "psnr",
+        "ssim",
+        "reward",
+        "rewards",
+        "return",
+        "returns",
+        "throughput",
+    ),
+}
+_TURNED_ROUND = {
+    *("error", "err", "loss", "gap", "drop", "regret", "negative", "neg", "minus", "std", "variance", "var"),
+    *("time", "seconds", "ms"),
+}
 
 
 def words(name: str) -> tuple[str, ...]:
@@ -99,6 +148,12 @@ def find(metrics: Iterable[str], role: MetricRole) -> str | None:
 
 def is_learning_rate(name: str) -> bool:
     return _is_rate(words(name))
+
+
+def is_better_higher(metric: str) -> bool:
+    """Whether its name says so."""
+    found = set(words(metric))
+    return not is_system(metric) and bool(found & _MORE_IS_BETTER) and not found & _TURNED_ROUND
 
 
 def is_clipping_threshold(name: str) -> bool:

@@ -1,7 +1,7 @@
 """Which checkpoints of a trial are kept: the best, the last, and what is in use; the rest is removed."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tunebook_server.domain.document import Document, refuse
@@ -91,12 +91,14 @@ def judge(
     ended: bool = False,
     resumed_from: tuple[int, int] | None = None,
     among_best: bool = True,
+    wanted: Collection[int] = (),
 ) -> list[Verdict]:
     """A verdict on each of a trial's checkpoints, in the order in which they go: the oldest first.
 
     `live`: those that are neither removed nor given up. `resumed_from`: epoch and step of the one that a
     running attempt goes on from; it stays, and so does the last one of a trial that has not ended.
-    `among_best`: whether an ended trial is among those of its study that keep any.
+    `among_best`: whether an ended trial is among those of its study that keep any. `wanted`: ids of those
+    that other trials go on from; they stay, too.
     """
     ordered = sorted(live, key=_age)
     reasons: dict[tuple[int, int], str] = {}
@@ -106,6 +108,9 @@ def judge(
             reasons[_age(checkpoint)] = f"{earlier} and {reason}" if earlier else reason
     if resumed_from is not None and not ended:
         reasons.setdefault(resumed_from, "the running attempt goes on from it")
+    for each in ordered:
+        if each.id in wanted:
+            reasons.setdefault(_age(each), "another trial goes on from it")
     why_not = f"not among the best {policy.keep_best} and the last {policy.keep_last}"
     if not among_best:
         why_not = f"its trial is not among the best {_trials(policy.keep_trials or 0)} of the study"

@@ -4,41 +4,21 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal, cast
+from typing import Literal
 
-from tunebook_server.domain import retention
-from tunebook_server.domain.document import Document, as_integer, refuse, show
+from tunebook_server.domain import constraint, retention, study_parts
+from tunebook_server.domain.constraint import Constraint
+from tunebook_server.domain.document import Document, refuse
 from tunebook_server.domain.edition import edition
-from tunebook_server.domain.errors import Fault, Invalid
+from tunebook_server.domain.errors import Fault
 from tunebook_server.domain.findings import thresholds
-from tunebook_server.domain.objective import Direction, Evaluation, Objective
+from tunebook_server.domain.objective import Objective
 from tunebook_server.domain.retention import DEFAULT, Retention
-from tunebook_server.domain.samplers import SAMPLERS, Sampler, automatic, sampler
+from tunebook_server.domain.samplers import Sampler, automatic, sampler
+from tunebook_server.domain.schedulers import BOHB, NONE, Scheduler, scheduler
 from tunebook_server.domain.search_space import SearchSpace
-from tunebook_server.domain.study_limits import (
-    ATTEMPTS,
-    ATTEMPTS_MOST,
-    ID_HIGHEST,
-    METRIC_LONGEST,
-    NAME_LONGEST,
-    PARALLEL_MOST,
-    PARENTS_MOST,
-    SEED_HIGHEST,
-    TEXT_LONGEST,
-    TRIALS_MOST,
-)
-from tunebook_server.domain.system_metrics import is_system
+from tunebook_server.domain.study_limits import ATTEMPTS, NAME_LONGEST, TEXT_LONGEST
 
-TEMPLATE_KEYS = (
-    "command",
-    "folder",
-    "environment",
-    "resources",
-    "processes",
-    "silence_seconds",
-    "limit_seconds",
-)
-"""Of `job` in a study's file: the client takes them out and registers a job template with them."""
 StudyState = Literal["running", "paused", "finished"]
 
 
@@ -78,6 +58,12 @@ class Study:
     weight: float = 1.0
     """Of its trials in progress against those of equal studies of its project."""
     retention: Retention = DEFAULT
+    scheduler: str = NONE
+    scheduler_options: Mapping[str, object] = field(default_factory=dict)
+    constraints: tuple[Constraint, ...] = ()
+
+    def scheduling(self) -> Scheduler:
+        return scheduler(self.scheduler, self.scheduler_options)
 
     @property
     def edition(self) -> str:
@@ -86,7 +72,7 @@ class Study:
         checks = json.dumps(self.checks, sort_keys=True)
         turn = (self.parallel, self.priority, repr(self.weight))
         kept = json.dumps(self.retention.document(), sort_keys=True)
-        return edition(*texts, self.budget, *turn, checks, kept, self.round_id or 0)
+        return edition(*texts, self.budget, *turn, checks, kept, self.round_id or 0, self.space_version)
 
 
 @dataclass(frozen=True)
@@ -113,8 +99,13 @@ class StudyDesign:
     checks: Mapping[str, float] = field(default_factory=dict)
     round: int | str | None = None
     retention: Retention = DEFAULT
+    scheduler: str = NONE
+    scheduler_options: Mapping[str, object] = field(default_factory=dict)
+    constraints: tuple[Constraint, ...] = ()
     automatic: bool = field(default=False, compare=False)
     """The document left the choice of the sampler to us."""
+    undirected: bool = field(default=False, compare=False)
+    """The document left out the objective's direction."""
 
     @classmethod
     def parse(cls, document: object) -> "StudyDesign":
@@ -124,23 +115,31 @@ class StudyDesign:
         refuse(faults)
         study.only(
             *("project", "round", "name", "goal", "note", "objective", "sampler", "budget", "job", "space"),
-            *("parents", "checks", "checkpoints"),
+            *("parents", "checks", "checkpoints", "scheduler", "constraints"),
         )
         study.text("project", limit=NAME_LONGEST, default="")
         name = study.text("name", limit=NAME_LONGEST)
         goal = study.text("goal", limit=TEXT_LONGEST, default="", lines=True)
         note = study.text("note", limit=TEXT_LONGEST, default="", lines=True)
-        objective = _read_objective(study.part("objective"))
-        space = _read_space(study)
-        drawn = _read_sampler(study.part("sampler"), space)
-        budget = _read_budget(study.part("budget"), drawn.size)
-        template = _read_template(study)
-        parents = _read_parents(study)
+        of_objective = study.part("objective")
+        objective = study_parts.read_objective(of_objective)
+        constraints = constraint.read(study, objective.metric)
+        space = study_parts.read_space(study)
+        of_scheduler = study_parts.read_scheduler(study.part("scheduler"))
+        bohb = of_scheduler is not None and of_scheduler.name == BOHB
+        drawn = study_parts.read_sampler(study.part("sampler"), space, default="tpe" if bohb else "halton")
+        budget = study_parts.read_budget(study.part("budget"), drawn.size)
+        template = study_parts.read_template(study)
+        parents = study_parts.read_parents(study)
         checks = thresholds.read(study.part("checks"))
-        of_round = _read_round(study)
+        of_round = study_parts.read_round(study)
         kept = retention.read(study.part("checkpoints"))
+        if of_scheduler is not None and not faults:
+            study_parts.check_trade_offs(drawn, objective, faults)
+            study_parts.check_scheduler(of_scheduler, drawn, template, faults)
         refuse(faults)
         assert space is not None
+        assert of_scheduler is not None
         return cls(
             name,
             goal,
@@ -158,7 +157,11 @@ class StudyDesign:
             checks=checks,
             round=of_round,
             retention=kept,
+            scheduler=of_scheduler.name,
+            scheduler_options=of_scheduler.document(),
+            constraints=constraints,
             automatic=drawn.automatic,
+            undirected="direction" not in of_objective,
         )
 
     def document(self) -> dict[str, object]:
@@ -173,6 +176,8 @@ class StudyDesign:
                 "evaluation": self.objective.evaluation,
             },
             "sampler": {"name": self.sampler, "seed": self.seed, "options": dict(self.sampler_options)},
+            **({"constraints": [each.document() for each in self.constraints]} if self.constraints else {}),
+            **({"scheduler": self._scheduler_document()} if self.scheduler != NONE else {}),
             "budget": {"trials": self.budget, "parallel": self.parallel, "attempts": self.max_attempts},
             **({"job": {"template": self.template}} if self.template else {}),
             **({"parents": list(self.parents)} if self.parents else {}),
@@ -185,119 +190,15 @@ class StudyDesign:
     def drawing(self) -> Sampler:
         return sampler(self.sampler, self.sampler_options)
 
+    def scheduling(self) -> Scheduler:
+        return scheduler(self.scheduler, self.scheduler_options)
+
+    def _scheduler_document(self) -> dict[str, object]:
+        return {"name": self.scheduler, "options": dict(self.scheduler_options)}
+
     def warnings(self) -> tuple[Fault, ...]:
         """What a person should know before starting; nothing here stops the study."""
         chosen = (automatic.explained(self.space),) if self.automatic else ()
-        return (*chosen, *self.drawing().warnings(self.space))
-
-
-@dataclass(frozen=True, slots=True)
-class _Drawn:
-    name: str
-    seed: int
-    options: Mapping[str, object]
-    size: int | None
-    automatic: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Budget:
-    trials: int
-    parallel: int
-    attempts: int
-
-
-def _read_objective(part: Document) -> Objective:
-    part.only("metric", "direction", "evaluation")
-    metric = part.text("metric", limit=METRIC_LONGEST)
-    if is_system(metric):
-        part.fault("metric", "is sampled beside the job", "Name a metric that the job itself reports.")
-    return Objective(
-        metric,
-        cast(Direction, part.word("direction", ("minimize", "maximize"), default="minimize")),
-        cast(Evaluation, part.word("evaluation", ("best", "last"), default="best")),
-    )
-
-
-def _read_space(study: Document) -> SearchSpace | None:
-    if "space" not in study:
-        study.fault("space", "is missing", "Give a list of hyperparameters.")
-        return None
-    try:
-        return SearchSpace.parse(study.get("space"))
-    except Invalid as invalid:
-        study.faults.extend(invalid.faults)
-        return None
-
-
-def _read_sampler(part: Document, space: SearchSpace | None) -> _Drawn:
-    """`size` is None too where the sampler or its options are wrong."""
-    part.only("name", "seed", "options")
-    given = part.word("name", (*SAMPLERS, automatic.AUTO), default="halton")
-    name = given
-    if given == automatic.AUTO:
-        name = automatic.chosen(space) if space is not None else automatic.EXPLORING
-    seed = part.integer("seed", low=0, high=SEED_HIGHEST, default=0)
-    options = part.part("options")
-    size = None
-    try:
-        made = sampler(name, options.content)
-        if space is not None:
-            made.check(space)
-            size = made.size(space)
-    except Invalid as invalid:
-        part.faults.extend(invalid.faults)
-    content = cast(Mapping[str, object], options.content)
-    return _Drawn(name, seed, content, size, given == automatic.AUTO)
-
-
-def _read_budget(part: Document, size: int | None) -> _Budget:
-    """Of a finite sampler the budget is by default everything."""
-    part.only("trials", "parallel", "attempts")
-    most = TRIALS_MOST if size is None else size
-    trials = part.integer("trials", low=1, high=TRIALS_MOST, default=size)
-    if trials > most:
-        part.fault("trials", f"is {trials}, and the sampler has {show(size)} configurations", f"Use {size}.")
-    return _Budget(
-        trials,
-        part.integer("parallel", low=1, high=PARALLEL_MOST, default=1),
-        part.integer("attempts", low=1, high=ATTEMPTS_MOST, default=ATTEMPTS),
-    )
-
-
-def _read_template(study: Document) -> str | None:
-    if "job" not in study:
-        return None
-    job = study.part("job")
-    commands = [key for key in TEMPLATE_KEYS if key in job]
-    for key in commands:
-        remedy = "Leave it out, and name a registered job template (`tunebook study create` registers it)."
-        job.fault(key, "belongs to a job template, not to a study", remedy)
-    job.only("template", *commands)
-    return job.text("template", limit=NAME_LONGEST)
-
-
-def _read_parents(study: Document) -> tuple[int, ...]:
-    if "parents" not in study or study.get("parents") in ([], ()):
-        return ()
-    parents: list[int] = []
-    for value in study.items("parents", most=PARENTS_MOST):
-        parent = as_integer(value)
-        if parent is None or not 1 <= parent <= ID_HIGHEST:
-            study.fault("parents", f"has {show(value)}", "Give the numbers of studies of the same project.")
-        elif parent in parents:
-            study.fault("parents", f"has {parent} twice", "Leave one of them out.")
-        else:
-            parents.append(parent)
-    return tuple(parents)
-
-
-def _read_round(study: Document) -> int | str | None:
-    """A number is an id, a text a name."""
-    value = study.get("round")
-    if value is None or isinstance(value, str):
-        return None if value is None else study.text("round", limit=NAME_LONGEST)
-    found = as_integer(value)
-    if found is None or not 1 <= found <= ID_HIGHEST:
-        study.fault("round", f"is {show(value)}", "Give the number or the name of a round of the project.")
-    return found
+        directed = study_parts.doubtful_direction(self.objective) if self.undirected else ()
+        of_scheduler = self.scheduling().warnings(budget=self.budget)
+        return (*directed, *chosen, *self.drawing().warnings(self.space), *of_scheduler)

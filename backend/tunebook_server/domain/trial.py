@@ -22,6 +22,15 @@ class TrialState(StrEnum):
     FAILED = "failed"
 
 
+class End(StrEnum):
+    """What is wanted of an attempt."""
+
+    NOT = ""
+    STOP = "stop"
+    PAUSE = "pause"
+    """To save and end: the trial goes on later."""
+
+
 HELD = frozenset({TrialState.CLAIMED, TrialState.RUNNING})
 ENDED = frozenset({TrialState.COMPLETED, TrialState.INFEASIBLE, TrialState.STOPPED, TrialState.FAILED})
 
@@ -38,6 +47,8 @@ class Trial:
     space_version: int
     created_at: datetime
     sample_index: int | None = None
+    drawn_by: str = ""
+    """The sampler that chose its values; empty for a person."""
     client_id: str | None = None
     worker_id: int | None = None
     attempts: int = 0
@@ -53,6 +64,17 @@ class Trial:
     claimed_at: datetime | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
+    turn: int = 0
+    """The rung that it waits at; queued trials with a lower one go first."""
+    decide_at: int | None = None
+    """The rung at which its scheduler judges it next."""
+    decision: str = ""
+    """`stop` or `pause`, from the moment on that its scheduler decides it until its attempt has ended."""
+    decision_reason: str = ""
+    copied_checkpoint_id: int | None = None
+    """Of another trial: where it goes on as long as no attempt since has registered one."""
+    copied_epoch: int | None = None
+    """The last attempt before that copy."""
 
     @property
     def edition(self) -> str:
@@ -79,6 +101,10 @@ class Attempt:
     environment: Mapping[str, object] = field(default_factory=dict)
     resumed_from_step: int | None = None
     resumed_from_epoch: int | None = None
+    resumed_from_trial_id: int | None = None
+    """The other trial whose checkpoint it was, where it was a copy."""
+    parameters: Configuration | None = None
+    """Where the study's scheduler changes them between attempts."""
     resume_note: str = ""
     """Where it could not go on from the last checkpoint: why, and from which it did."""
     dropped_points: int = 0

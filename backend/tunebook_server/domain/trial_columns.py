@@ -35,6 +35,8 @@ class TrialColumns:
     best_step: NDArray[np.float64]
     last_step: NDArray[np.float64]
     values: Mapping[str, NDArray[np.float64]]
+    finished_at: NDArray[np.float64]
+    """Seconds since 1970; NaN before the trial has ended."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -132,13 +134,14 @@ def merge(older: TrialColumns, newer: TrialColumns) -> TrialColumns:
         best_step=joined(older.best_step, newer.best_step),
         last_step=joined(older.last_step, newer.last_step),
         values={key: joined(older.values[key], newer.values[key]) for key in newer.values},
+        finished_at=joined(older.finished_at, newer.finished_at),
     )
 
 
 def fingerprint(columns: TrialColumns) -> str:
     """Equal for equal columns, in every process: what a figure of them may be cached under."""
     digest = hashlib.blake2b(digest_size=9)
-    steps = [columns.best_step, columns.last_step]
+    steps = [columns.best_step, columns.last_step, columns.finished_at]
     arrays: list[NDArray[Any]] = [columns.ids, columns.numbers, columns.states, columns.objective]
     for array in [*arrays, *steps, *columns.values.values()]:
         digest.update(array.tobytes())

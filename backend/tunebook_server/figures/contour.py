@@ -1,6 +1,6 @@
 """The objective over two hyperparameters: a smoothed surface under the trials it is made from."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -44,6 +44,8 @@ class ContourPlot:
     limits: tuple[float, float]
     clipped: bool
     log: bool
+    of_feasibility: bool = False
+    """The surface is the share of trials nearby that are feasible."""
 
 
 def compute(columns: TrialColumns, x: Scale, y: Scale, objective: Objective) -> ContourPlot:
@@ -87,6 +89,16 @@ def compute(columns: TrialColumns, x: Scale, y: Scale, objective: Objective) -> 
     )
 
 
+def compute_feasibility(columns: TrialColumns, x: Scale, y: Scale, objective: Objective) -> ContourPlot:
+    """Where trials that have both hyperparameters are infeasible, or diverge."""
+    plot = compute(columns, x, y, objective)
+    units = _side(x, columns.values[x.key]), _side(y, columns.values[y.key])
+    divergent = columns.divergent(objective)
+    fails = columns.infeasible | divergent
+    surface = interpolate(*units, np.where(columns.feasible & ~divergent, 1.0, np.where(fails, 0.0, np.nan)))
+    return replace(plot, surface=surface, limits=(0.0, 1.0), clipped=False, log=False, of_feasibility=True)
+
+
 def draw(plot: ContourPlot) -> Figure:
     feasible = len(plot.roles["feasible"]) + len(plot.roles["top"])
     layout = theme.layout(
@@ -96,8 +108,11 @@ def draw(plot: ContourPlot) -> Figure:
     )
     layout["margin"]["b"] += theme.TITLE_LINE_PIXELS * layout["xaxis"]["title"]["text"].count("<br>")
     layout["margin"]["l"] += 8 + theme.TITLE_LINE_PIXELS * layout["yaxis"]["title"]["text"].count("<br>")
-    if feasible < NEEDED_TRIALS:
-        return wanted(layout, feasible, NEEDED_TRIALS, "feasible trial")
+    if plot.of_feasibility and not len(plot.roles["infeasible"]):
+        return wanted(layout, 0, 1, "infeasible trial")
+    have = plot.trials if plot.of_feasibility else feasible
+    if have < NEEDED_TRIALS:
+        return wanted(layout, have, NEEDED_TRIALS, "ended trial" if plot.of_feasibility else "feasible trial")
     shown = sum(map(len, plot.roles.values()))
     marked = [
         _marks(plot, role, crowded=shown > CROWDED_FROM) for role in plot.roles if len(plot.roles[role])
@@ -109,7 +124,8 @@ def _surface(plot: ContourPlot) -> dict[str, Any]:
     """Contours between numbers, one rectangle a cell where a side is made of choices."""
     choices = "choice" in (plot.x.kind, plot.y.kind)
     first, last = plot.limits
-    lower = plot.objective.direction == "minimize"
+    lower = plot.objective.direction == "minimize" and not plot.of_feasibility
+    words = "feasible" if plot.of_feasibility else labels.objective_title(plot.objective, log=plot.log)
     ticks = np.linspace(first, last, 5)
     trace: dict[str, Any] = {
         "x": typed(_centres(plot.x, plot.surface.shape[1])),
@@ -119,7 +135,7 @@ def _surface(plot: ContourPlot) -> dict[str, Any]:
         "zmax": last,
         "colorscale": theme.SURFACE if lower else [[1 - at, c] for at, c in reversed(theme.SURFACE)],
         "colorbar": {
-            "title": {"text": labels.objective_title(plot.objective, log=plot.log), "side": "right"},
+            "title": {"text": words, "side": "right"},
             "thickness": 10,
             "outlinewidth": 0,
             "tickvals": ticks.tolist(),
@@ -261,7 +277,8 @@ def _thin(
 
 
 def _notes(plot: ContourPlot, shown: int) -> tuple[str, ...]:
-    notes = ["Colours: a weighted mean of the trials nearby; no colour where there are none."]
+    what = "share of feasible trials" if plot.of_feasibility else "weighted mean of the trials"
+    notes = [f"Colours: a {what} nearby; no colour where there are none."]
     if shown < plot.trials:
         notes.append(
             f"{shown:,} of {plot.trials:,} trials shown: the best, infeasible ones, and a sample of the rest."

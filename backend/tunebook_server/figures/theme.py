@@ -120,9 +120,11 @@ def axis(title: str, **properties: Any) -> dict[str, Any]:
     }
 
 
-def steps(*, log: bool) -> dict[str, Any]:
-    """The axis of training steps: 5k, 10k, 15k, which need little room."""
-    return axis("step (log)", type="log") if log else axis("step", type="linear", tickformat="~s")
+def steps(*, log: bool, behind: str = "") -> dict[str, Any]:
+    """The axis of training steps: 5k, 10k, 15k, which need little room. `behind`: more for its title."""
+    if log:
+        return axis(f"step (log){behind}", type="log")
+    return axis(f"step{behind}", type="linear", tickformat="~s")
 
 
 def layout(*, legend: int = 0, **properties: Any) -> dict[str, Any]:

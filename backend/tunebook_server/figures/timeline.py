@@ -22,6 +22,7 @@ LOOKS = {  # outcome: colour's role, opacity
     "lost": ("series-4", 0.9),
     "released": ("other", 0.7),
     "preempted": ("series-5", 0.8),
+    "paused": ("series-6", 0.7),
     LIVE: ("top", 0.9),
 }
 

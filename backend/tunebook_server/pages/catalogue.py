@@ -3,11 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from tunebook_server.domain.samplers import sampler
+from tunebook_server.domain.samplers.learner import Learner
 from tunebook_server.domain.search_space import Float, Integer
 from tunebook_server.domain.study import Study
 from tunebook_server.figures.labels import key_words
 from tunebook_server.services import figures
 
+BRACKETS_MOST = 20
 Option = tuple[str, str]
 """Value and words."""
 CLIP: Sequence[Option] = (("", "clipped"), ("off", "full"))
@@ -82,6 +85,29 @@ def optional(study: Study) -> Sequence[Option]:
 
 def best(study: Study) -> Sequence[Option]:
     return [(str(study.best_trial_id), "the best")] if study.best_trial_id is not None else []
+
+
+def brackets(study: Study) -> Sequence[Option]:
+    """Those that have a rung at all, and by how many trials they are told apart."""
+    scheduler = study.scheduling()
+    firsts = [(bracket, scheduler.next_rung(bracket, None)) for bracket in range(BRACKETS_MOST)]
+    if scheduler.copies or firsts[0][1] is None:
+        return []
+    if scheduler.next_rung(1, None) == firsts[0][1]:
+        return [("0", "all trials")]
+    return [(str(bracket), f"from step {first:,}") for bracket, first in firsts if first is not None]
+
+
+def against(study: Study) -> Sequence[Option]:
+    """Metrics that the study trades off or bounds."""
+    chosen = sampler(study.sampler, study.sampler_options)
+    metrics = [each.metric for each in chosen.trade_offs] if isinstance(chosen, Learner) else []
+    metrics += [each.metric for each in study.constraints]
+    return [(name, name) for name in dict.fromkeys(metrics)]
+
+
+def perturbed(study: Study) -> Sequence[Option]:
+    return varied(study) if study.scheduling().copies else []
 
 
 def of(options: Sequence[Option]) -> Callable[[Study], Sequence[Option]]:
@@ -168,6 +194,41 @@ CATALOGUE: Sequence[Entry] = (
         "Distribution of objectives",
         "Which value is better not only at its best, but for most configurations?",
         (Choice("by", "Split by", optional),),
+    ),
+    Entry(
+        "predicted",
+        "Predicted and observed",
+        "Does a model know a trial from the others? Then a sampler that learns has something to go by.",
+    ),
+    Entry(
+        "feasibility",
+        "Feasibility",
+        "Where do trials fail for their values? Cut that region off, or make it a finding.",
+        (Choice("x", "Across", numeric), Choice("y", "Upwards", upwards)),
+    ),
+    Entry(
+        "pareto",
+        "Pareto front",
+        "What does a better objective cost? Trials off the front are beaten in both metrics.",
+        (Choice("metric", "Against", against),),
+    ),
+    Entry(
+        "hypervolume",
+        "Hypervolume",
+        "Does the front still grow? Then more trials would find better trade-offs.",
+        (Choice("metric", "Against", against),),
+    ),
+    Entry(
+        "rungs",
+        "Rungs",
+        "Do lines cross after a rung? Then the scheduler judges too early: raise min_steps.",
+        (Choice("bracket", "Bracket", brackets),),
+    ),
+    Entry(
+        "lineage",
+        "Lineage",
+        "Where do the members' values go as training goes on, and does one family take over all of them?",
+        (Choice("parameter", "Hyperparameter", perturbed),),
     ),
     Entry("timeline", "Timeline", "When did which worker run what, and where did it wait?", rows=True),
 )

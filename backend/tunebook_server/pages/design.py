@@ -9,7 +9,10 @@ from typing import Any
 
 from tunebook_server.domain.errors import Invalid
 from tunebook_server.domain.findings.thresholds import BY_NAME
+from tunebook_server.domain.option import Option
 from tunebook_server.domain.retention import NUMBERS
+from tunebook_server.domain.samplers import SAMPLERS
+from tunebook_server.domain.schedulers import NONE, SCHEDULERS
 
 ROW_FIELDS = ("name", "type", "role", "low", "high", "scale", "choices", "value", "parent", "values")
 _BY_TYPE = {
@@ -20,6 +23,7 @@ _BY_TYPE = {
     "fixed": ("value",),
 }
 
+_BOUND = re.compile(r"(.+?)(<=|>=)(.+)")
 _WORD = re.compile(r'\s*"(?:[^"\\]|\\.)*"\s*(?=,|$)|[^,]+')
 
 Row = dict[str, str]
@@ -52,11 +56,16 @@ def from_form(fields: Mapping[str, str]) -> dict[str, Any]:
     kept = _part(fields, "checkpoints.", ("keep", *NUMBERS))
     if "keep" in kept:
         kept = {"keep": kept["keep"]}  # the numbers beside it are out of play
+    constraints = _constraints(fields.get("constraints", ""))
     of_round = fields.get("round", "")
+    scheduler = _chosen(fields, "scheduler", {name: kind.options for name, kind in SCHEDULERS.items()})
+    sampler = _chosen(fields, "sampler", {name: kind.options for name, kind in SAMPLERS.items()})
     return {
         **_part(fields, "", ("name", "goal", "note")),
         "objective": _part(fields, "objective.", ("metric", "direction", "evaluation")),
-        "sampler": _part(fields, "sampler.", ("name", "seed", "options")),
+        "sampler": {**sampler, **_part(fields, "sampler.", ("seed",))},
+        **({"constraints": constraints} if constraints else {}),
+        **({"scheduler": scheduler} if scheduler.get("name", NONE) != NONE else {}),
         "budget": _part(fields, "budget.", ("trials", "parallel", "attempts")),
         **({"job": {"template": template}} if template else {}),
         **({"parents": parents} if parents else {}),
@@ -65,6 +74,43 @@ def from_form(fields: Mapping[str, str]) -> dict[str, Any]:
         **({"checkpoints": kept} if kept else {}),
         "space": [_parameter(row) for row in rows(fields)],
     }
+
+
+def _constraints(text: str) -> list[dict[str, Any]]:
+    """`valid/latency_ms <= 100, valid/recall >= 0.9`; what is written in another way is left for the server
+    to refuse."""
+    found: dict[str, dict[str, Any]] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        bound = _BOUND.fullmatch(part)
+        name = bound[1].strip() if bound else part
+        entry = found.setdefault(name, {"metric": name})
+        if bound:
+            entry["max" if bound[2] == "<=" else "min"] = _value(bound[3].strip())
+    return list(found.values())
+
+
+def _bounds(constraints: object) -> str:
+    if not isinstance(constraints, list):
+        return ""
+    words = [
+        f"{each.get('metric', '')} {sign} {_text(each[bound])}"
+        for each in constraints
+        if isinstance(each, Mapping)
+        for bound, sign in (("min", ">="), ("max", "<="))
+        if bound in each
+    ]
+    return ", ".join(words)
+
+
+def _chosen(fields: Mapping[str, str], part: str, kinds: Mapping[str, tuple[Option, ...]]) -> dict[str, Any]:
+    """The sampler or the scheduler, with those of the options that the chosen one has."""
+    name = fields.get(f"{part}.name", "")
+    options = {
+        option.name: _values(text) if option.many else _value(text)
+        for option in kinds.get(name, ())
+        if (text := fields.get(f"{part}.options.{option.name}", "").strip())
+    }
+    return {**({"name": name} if name else {}), **({"options": options} if options else {})}
 
 
 def rows(fields: Mapping[str, str]) -> list[Row]:
@@ -83,19 +129,31 @@ def rows(fields: Mapping[str, str]) -> list[Row]:
 def to_form(document: Mapping[str, Any]) -> tuple[dict[str, str], list[Row]]:
     """The fields of the form but for the search space, and its rows."""
     fields: dict[str, str] = {name: str(document.get(name, "")) for name in ("name", "goal", "note")}
-    for part in ("objective", "sampler", "budget", "job", "checks", "checkpoints"):
+    for part in ("objective", "sampler", "scheduler", "budget", "job", "checks", "checkpoints"):
         inside = document.get(part)
         for name, value in inside.items() if isinstance(inside, Mapping) else ():
-            fields[f"{part}.{name}"] = json.dumps(value) if name == "options" else str(value)
+            if name != "options":
+                fields[f"{part}.{name}"] = str(value)
+            elif isinstance(value, Mapping):
+                fields |= {f"{part}.options.{option}": _listed(inner) for option, inner in value.items()}
     parents = document.get("parents")
     if isinstance(parents, list):
         fields["parents"] = ", ".join(_text(parent) for parent in parents)
+    if document.get("constraints"):
+        fields["constraints"] = _bounds(document["constraints"])
     if document.get("round") is not None:
         fields["round"] = _text(document["round"])
     space = document.get("space")
     return fields, [_row(entry) for entry in space if isinstance(entry, Mapping)] if isinstance(
         space, list
     ) else []
+
+
+def _listed(value: object) -> str:
+    """A list of words or numbers between commas; anything else as JSON."""
+    if not isinstance(value, list | tuple) or any(isinstance(each, Mapping) for each in value):
+        return _text(value)
+    return ", ".join(map(_text, value))
 
 
 def to_toml(document: Mapping[str, Any]) -> str:

@@ -8,6 +8,8 @@ from tunebook_server.domain.objective import Objective
 from tunebook_server.domain.search_space import Boolean, Categorical, Float, Integer, SearchSpace
 from tunebook_server.domain.trial_columns import choices
 
+LARGEST = 1.7e308
+"""Three digits of anything above may be more than a number holds."""
 NEAR_THE_BEST = 0.1
 """Of the best value: as far as an example looks behind it."""
 
@@ -21,6 +23,7 @@ def _examples(space: SearchSpace, objective: Objective, best: float | None) -> I
     metric = objective.metric
     if best is not None and math.isfinite(best):
         limit = best + objective.sign * NEAR_THE_BEST * abs(best)
+        limit = min(max(limit, -LARGEST), LARGEST)
         yield f"{spelling.objective(metric)} {'<=' if objective.sign > 0 else '>='} {limit:.3g}"
     for parameter in space.varied:
         if isinstance(parameter, Float | Integer):

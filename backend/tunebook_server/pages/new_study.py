@@ -13,8 +13,10 @@ from tunebook_server.domain.changes_applied import applied
 from tunebook_server.domain.errors import Fault, Invalid, NotFound
 from tunebook_server.domain.findings.thresholds import THRESHOLDS
 from tunebook_server.domain.lint import Advice, lint
+from tunebook_server.domain.option import by_name
 from tunebook_server.domain.samplers import SAMPLERS
 from tunebook_server.domain.samplers.automatic import AUTO
+from tunebook_server.domain.schedulers import SCHEDULERS
 from tunebook_server.domain.study import StudyDesign
 from tunebook_server.pages import design
 from tunebook_server.pages.form import Fields
@@ -34,6 +36,14 @@ _SAMPLERS = {
     "cma_es": "CMA-ES",
 }
 SAMPLER_OPTIONS = [(name, _SAMPLERS.get(name, name)) for name in ("halton", AUTO, *list(SAMPLERS)[1:])]
+_SCHEDULERS = {
+    "asha": "ASHA",
+    "hyperband": "Hyperband",
+    "bohb": "BOHB",
+    "median": "median rule",
+    "pbt": "PBT",
+}
+SCHEDULER_OPTIONS = [(name, _SCHEDULERS.get(name, name)) for name in SCHEDULERS]
 PREVIEWED = 100
 ROUNDS = 200
 START: Mapping[str, Any] = {
@@ -168,6 +178,9 @@ def _page(
         toml=toml,
         faults=faults,
         samplers=SAMPLER_OPTIONS,
+        schedulers=SCHEDULER_OPTIONS,
+        sampler_fields=by_name({name: kind.options for name, kind in SAMPLERS.items()}),
+        scheduler_fields=by_name({name: kind.options for name, kind in SCHEDULERS.items()}),
         thresholds=THRESHOLDS,
         overriding=any(name.startswith("checks.") and value for name, value in fields.items()),
         round_options=_round_options(engine, project_id, fields),

@@ -24,6 +24,8 @@ class Lost:
     epoch: int
     step: int
     problem: str
+    trial_id: int | None = None
+    """Where it is another trial's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,8 @@ class Resumed:
     step: int | None
     note: str
     lost: tuple[Lost, ...] = ()
+    trial_id: int | None = None
+    """Where the checkpoint is another trial's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +114,16 @@ def resumed(connection: Connection, *, trial_id: int, epoch: int, where: Resumed
     if where.epoch is None or where.step is None:
         chosen = None
     else:
-        chosen = checkpoints.get(connection, trial_id, where.epoch, where.step)
+        of_trial = _source(connection, trial_id, epoch, where.trial_id)
+        chosen = checkpoints.get(connection, of_trial, where.epoch, where.step)
         if chosen is None:
             problem = f"there is no checkpoint of step {where.step} of attempt {where.epoch}"
             raise Invalid(problem, field="resumed.step", remedy="Name one that was registered.")
-    lost = [checkpoints.get(connection, trial_id, each.epoch, each.step) for each in where.lost]
+    sources = [_source(connection, trial_id, epoch, each.trial_id) for each in where.lost]
+    lost = [
+        checkpoints.get(connection, source, each.epoch, each.step)
+        for source, each in zip(sources, where.lost, strict=True)
+    ]
     problems = {
         found.id: short_reason(each.problem)
         for found, each in zip(lost, where.lost, strict=True)
@@ -123,6 +132,17 @@ def resumed(connection: Connection, *, trial_id: int, epoch: int, where: Resumed
     checkpoints.condemn(connection, problems)
     attempts.resume(connection, trial_id, epoch, chosen, short_reason(where.note))
     metrics.recompute_objective(connection, trial_id)
+
+
+def _source(connection: Connection, trial_id: int, epoch: int, named: int | None) -> int:
+    """The trial whose checkpoint an attempt speaks of: its own, or the one that it was given a copy of."""
+    if named is None or named == trial_id:
+        return trial_id
+    attempt = attempts.get(connection, trial_id, epoch)
+    if attempt is None or attempt.resumed_from_trial_id != named:
+        problem = f"trial {trial_id} was given no checkpoint of trial {named}"
+        raise Invalid(problem, field="resumed.trial_id", remedy="Name the trial that came with the claim.")
+    return named
 
 
 def page(

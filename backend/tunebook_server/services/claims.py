@@ -1,6 +1,6 @@
 """How a trial is taken: by a worker that has room, or by a loop that asks for one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from tunebook_server.domain.errors import Conflict, NotFound
@@ -9,7 +9,7 @@ from tunebook_server.domain.resources import CPUS_MOST, GPUS_MOST
 from tunebook_server.domain.study import Study
 from tunebook_server.domain.texts import name_text, whole_number
 from tunebook_server.domain.trial import Checkpoint, Configuration, Trial
-from tunebook_server.services import sampling
+from tunebook_server.services import sampling, scheduling
 from tunebook_server.services.suggesting import Ready, with_suggestions
 from tunebook_server.settings import settings
 from tunebook_server.storage import (
@@ -44,7 +44,7 @@ def claim(engine: Engine, *, trial_id: int, worker_id: int, host: str = "") -> C
     host = name_text(host, field="host") if host else ""
     try:
         with transaction(engine) as connection:
-            trial = _take(connection, trial_id, worker_id=worker_id)
+            (trial,) = _take(connection, {trial_id: None}, worker_id=worker_id)
             _refuse_drained(connection, worker_id)
             taken = _give(connection, trial, host)
     except Conflict:
@@ -86,7 +86,7 @@ def claim_next(
             if again is not None:
                 return again
             for trial_id in trials.take_queued(connection, study_id, 1):
-                trial = _take(connection, trial_id, worker_id=worker_id, client_id=holder)
+                (trial,) = _take(connection, {trial_id: holder}, worker_id=worker_id)
                 return _give(connection, trial, host)
     return None
 
@@ -122,17 +122,14 @@ def _ask(
         study = _lock(connection, study_id)
         if study.state == "paused" and not held:
             raise Conflict("the study is paused", remedy="Resume it, or wait.")
-        claims = [
-            _claim_of(connection, study, trial, checkpoints.last(connection, trial.id)) for trial in held
-        ]
+        claims = _claims(connection, study, [(each, checkpoints.last(connection, each)) for each in held])
         if study.state == "running" and free:
             made = sampling.create(connection, study, len(free) - len(queued), ready)
             queued += [trial.id for trial in made]
-            for trial_id, name in zip(queued, free, strict=False):
-                trial = _take(connection, trial_id, client_id=name, started=True)
-                claims.append(_hold(connection, study, trial, host))
-            if len(claims) > len(held):
-                detail = {"client": client_id, "trials": [claim.trial.id for claim in claims[len(held) :]]}
+            if queued:
+                taken = _take(connection, dict(zip(queued, free, strict=False)), started=True)
+                claims += _hold(connection, study, taken, host)
+                detail = {"client": client_id, "trials": queued}
                 target = f"study:{study_id}"
                 audit.write(connection, actor=actor, action="study.ask", target=target, detail=detail)
             studies.bump_best(connection, study_id)
@@ -156,7 +153,7 @@ def _enqueue(
         if parameters is None:
             made = sampling.create(connection, study, 1, ready)
         elif studies.counters(connection, study_id).next_number < study.budget:
-            made = sampling.add(connection, study, [study.space.check(parameters)], sampled=False)
+            made = sampling.add(connection, study, [study.space.check(parameters)])
         else:
             made = []
         if not made:
@@ -170,26 +167,20 @@ def _enqueue(
 
 def _take(
     connection: Connection,
-    trial_id: int,
+    holders: Mapping[int, str | None],
     *,
     worker_id: int | None = None,
-    client_id: str | None = None,
     started: bool = False,
-) -> Trial:
-    taken = trials.claim(
-        connection,
-        trial_id,
-        worker_id=worker_id,
-        client_id=client_id,
-        started=started,
-        lease_seconds=settings().lease_seconds,
-    )
-    if taken is not None:
-        return taken
-    trial = trials.get(connection, trial_id)
-    if trial is None:
-        raise NotFound(f"there is no trial {trial_id}")
-    raise Conflict(f"trial {trial_id} is {trial.state}, not queued", remedy="Drop the hint.")
+) -> list[Trial]:
+    """All of these trials, each for its client."""
+    seconds = settings().lease_seconds
+    taken = trials.claim(connection, holders, worker_id=worker_id, started=started, lease_seconds=seconds)
+    for trial_id in set(holders) - {trial.id for trial in taken}:
+        trial = trials.get(connection, trial_id)
+        if trial is None:
+            raise NotFound(f"there is no trial {trial_id}")
+        raise Conflict(f"trial {trial_id} is {trial.state}, not queued", remedy="Drop the hint.")
+    return taken
 
 
 def _held_again(connection: Connection, worker_id: int, holder: str) -> Claim | None:
@@ -203,13 +194,14 @@ def _held_again(connection: Connection, worker_id: int, holder: str) -> Claim | 
     if held is None:
         return None
     study = _lock(connection, held.study_id)
-    return _claim_of(connection, study, held, checkpoints.last(connection, held.id))
+    (claim,) = _claims(connection, study, [(held, checkpoints.last(connection, held))])
+    return claim
 
 
 def _give(connection: Connection, trial: Trial, host: str) -> Claim:
     study = _lock(connection, trial.study_id)
     _refuse(connection, study)
-    claim = _hold(connection, study, trial, host)
+    (claim,) = _hold(connection, study, [trial], host)
     studies.note_claim(connection, study.id)
     studies.bump_best(connection, study.id)
     return claim
@@ -234,35 +226,47 @@ def _refuse_drained(connection: Connection, worker_id: int) -> None:
         raise Conflict(f"the worker {worker.name} is draining", remedy="Drop the hint.")
 
 
-def _hold(connection: Connection, study: Study, trial: Trial, host: str) -> Claim:
-    """Opens the attempt of a trial that was just taken, from its last registered checkpoint."""
-    resume = checkpoints.last(connection, trial.id) if trial.epoch > 1 else None
-    attempts.add(connection, trial, host=host, resume=resume)
-    if trial.epoch > 1:
-        metrics.recompute_objective(connection, trial.id)
-        trial = trials.get(connection, trial.id) or trial
-    return _claim_of(connection, study, trial, resume)
+def _hold(connection: Connection, study: Study, taken: Sequence[Trial], host: str) -> list[Claim]:
+    """Opens the attempts of trials that were just taken, each from its last registered checkpoint."""
+    begun = [scheduling.resume(connection, study, trial) if trial.turn else trial for trial in taken]
+    resumes = [checkpoints.last(connection, trial) if trial.epoch > 1 else None for trial in begun]
+    copies = study.scheduling().copies
+    attempts.add(connection, list(zip(begun, resumes, strict=True)), host=host, parameters=copies)
+    for place, trial in enumerate(begun):
+        if trial.epoch > 1:
+            metrics.recompute_objective(connection, trial.id)
+            begun[place] = trials.get(connection, trial.id) or trial
+    return _claims(connection, study, list(zip(begun, resumes, strict=True)))
 
 
-def _claim_of(connection: Connection, study: Study, trial: Trial, resume: Checkpoint | None) -> Claim:
+def _claims(
+    connection: Connection, study: Study, held: Sequence[tuple[Trial, Checkpoint | None]]
+) -> list[Claim]:
+    """Each with a new token."""
+    if not held:
+        return []
     project = projects.get(connection, study.project_id)
     assert project is not None
     template = None if study.job_template_id is None else templates.get(connection, study.job_template_id)
     limits = settings()
-    return Claim(
-        trial=trial,
-        token=access.mint_trial_token(connection, trial_id=trial.id, epoch=trial.epoch),
-        lease_seconds=limits.lease_seconds,
-        beat_seconds=limits.beat_seconds,
-        fence_seconds=limits.fence_seconds,
-        template=template,
-        objective=study.objective,
-        resume=resume,
-        older=tuple(checkpoints.resumable(connection, trial.id, OLDER_MOST + 1)[1:]) if resume else (),
-        study_name=study.name,
-        project_id=project.id,
-        project_name=project.name,
-    )
+    tokens = access.mint_trial_tokens(connection, [(trial.id, trial.epoch) for trial, _ in held])
+    return [
+        Claim(
+            trial=trial,
+            token=token,
+            lease_seconds=limits.lease_seconds,
+            beat_seconds=limits.beat_seconds,
+            fence_seconds=limits.fence_seconds,
+            template=template,
+            objective=study.objective,
+            resume=resume,
+            older=tuple(checkpoints.resumable(connection, trial, OLDER_MOST + 1)[1:]) if resume else (),
+            study_name=study.name,
+            project_id=project.id,
+            project_name=project.name,
+        )
+        for (trial, resume), token in zip(held, tokens, strict=True)
+    ]
 
 
 def _lock(connection: Connection, study_id: int) -> Study:

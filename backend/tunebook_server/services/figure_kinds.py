@@ -36,8 +36,8 @@ class Asked:
 
 
 def version_of_trials(asked: Asked) -> str:
-    """Changes exactly when a trial's state, objective or value does."""
-    return f"{asked.study.id}.{asked.snapshot.version}"
+    """Changes exactly when the space, or a trial's state, objective or value does."""
+    return f"{asked.study.id}.{asked.study.space_version}.{asked.snapshot.version}"
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,9 @@ from tunebook_server.services import (
     comparison_figures,
     curve_figures,
     insight_figures,
+    model_figures,
+    pareto_figures,
+    scheduler_figures,
     studies,
     system_figures,
     timelines,
@@ -31,6 +34,9 @@ KINDS: Mapping[str, Kind] = {
     **insight_figures.KINDS,
     **system_figures.KINDS,
     **timelines.KINDS,
+    **scheduler_figures.KINDS,
+    **model_figures.KINDS,
+    **pareto_figures.KINDS,
 }
 
 

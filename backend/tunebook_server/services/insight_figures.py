@@ -81,7 +81,8 @@ def _importance_table(asked: Asked, limit: int) -> Table:
 # Contour --------------------------------------------------------------------------------------------------
 
 
-def _pair(asked: Asked) -> tuple[str, str]:
+def pair(asked: Asked) -> tuple[str, str]:
+    """The two hyperparameters that the address names."""
     x, y = varied_key(asked, "x"), varied_key(asked, "y")
     if x == y:
         raise Invalid("x and y are the same hyperparameter", field="y", remedy="Name two that differ.")
@@ -89,12 +90,12 @@ def _pair(asked: Asked) -> tuple[str, str]:
 
 
 def _contour(asked: Asked) -> Figure:
-    x, y = (scale_of(key, asked.study.space.parameter(key)) for key in _pair(asked))
+    x, y = (scale_of(key, asked.study.space.parameter(key)) for key in pair(asked))
     return contour.draw(contour.compute(asked.snapshot.columns, x, y, asked.study.objective))
 
 
 def _contour_table(asked: Asked, limit: int) -> Table:
-    scales = [scale_of(key, asked.study.space.parameter(key)) for key in _pair(asked)]
+    scales = [scale_of(key, asked.study.space.parameter(key)) for key in pair(asked)]
     return table_with_values(asked, limit, scales)
 
 

@@ -70,6 +70,8 @@ def _expire(connection: Connection, trial: Trial) -> Trial:
         max_attempts=studies.max_attempts(connection, trial.study_id),
         fates=[*earlier, fate],
     )
+    if ending.state is TrialState.QUEUED and studies.is_finished(connection, trial.study_id):
+        ending = ending.without_a_queue()
     attempts.end(connection, trial.id, trial.epoch, ending, reason=LOST)
     detail = {"epoch": trial.epoch, "state": ending.state.value, "poisoned": ending.poisoned}
     audit.write(connection, actor="system", action="trial.lost", target=f"trial:{trial.id}", detail=detail)

@@ -74,6 +74,9 @@ def design_of(connection: Connection, study: Study) -> StudyDesign:
         checks=study.checks,
         round=study.round_id,
         retention=study.retention,
+        scheduler=study.scheduler,
+        scheduler_options=study.scheduler_options,
+        constraints=study.constraints,
     )
 
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from tunebook_server.domain.batch import Batch, Series, batch
 from tunebook_server.domain.curve import Score, after, score
 from tunebook_server.domain.errors import Fenced, Invalid, Mismatch
-from tunebook_server.domain.trial import HELD, TrialState
-from tunebook_server.services import reported
-from tunebook_server.storage import attempts, metrics, studies
+from tunebook_server.domain.trial import HELD, End, TrialState
+from tunebook_server.services import reported, scheduling
+from tunebook_server.storage import attempts, metrics, studies, trials
 from tunebook_server.storage.engine import Connection, Engine, autocommit, transaction
 from tunebook_server.storage.metrics import Locked, Target, Written
 
@@ -16,8 +16,11 @@ MAX_SEQUENCE = 2**63 - 1
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
+    """`end`: the attempt is to end, as its scheduler or somebody has decided."""
+
     points: int
     duplicate: bool
+    end: End = End.NOT
 
 
 def report(
@@ -65,6 +68,8 @@ def _append(engine: Engine, incoming: Incoming) -> Accepted | None:
     score = _scored(last.target, incoming.content)
     if score is None or score.objective != last.target.score.objective:
         return None
+    if scheduling.is_due(last.target, score.last_step):
+        return None
     with autocommit(engine) as connection:
         written = _write(connection, last.target, incoming, ids, score, bump=True)
     if written is None:
@@ -85,7 +90,7 @@ def _store(engine: Engine, incoming: Incoming) -> Accepted:
         )
         target = locked.target
         if _fenced(locked, incoming):
-            return Accepted(incoming.points, duplicate=True)
+            return Accepted(incoming.points, duplicate=True, end=locked.end)
         score = _scored(target, incoming.content)
         rescored = score is None or score.objective != target.score.objective
         ids = _metric_ids(connection, locked, incoming.content.names)
@@ -100,13 +105,29 @@ def _store(engine: Engine, incoming: Incoming) -> Accepted:
             metrics.recompute_objective(connection, target.trial_id)
         if target.state == TrialState.CLAIMED:
             metrics.set_running(connection, trial_id=target.trial_id)
-        if rescored:
+        judged = _judged(connection, target, incoming, score)
+        if rescored or judged is not target:
             studies.bump_best(connection, target.study_id)
+        end = locked.end if judged is target else trials.wanted_end(connection, target.trial_id)
     if score is None or written.late:
         reported.forget(engine, target.trial_id)
     else:
-        _note(engine, target, incoming, ids, score)
-    return Accepted(incoming.points, duplicate=False)
+        _note(engine, judged, incoming, ids, score)
+    return Accepted(incoming.points, duplicate=False, end=end)
+
+
+def _judged(connection: Connection, target: Target, incoming: Incoming, score: Score | None) -> Target:
+    """The target again, where its scheduler had nothing to decide."""
+    if target.decide_at is None or target.objective.metric not in incoming.content.names:
+        return target
+    evaluations = None
+    if score is None:
+        score = metrics.score(connection, target.trial_id)
+    else:
+        evaluations = incoming.content.series(incoming.content.names.index(target.objective.metric))
+    if not scheduling.is_due(target, score.last_step):
+        return target
+    return scheduling.judge(connection, target, score, evaluations)
 
 
 def _write(

@@ -43,6 +43,7 @@ class Outlook:
 def settle(connection: Connection, trial: Trial) -> None:
     """Condemns what the study's policy does not keep. The trial's row is locked; bump its study after."""
     study = _study(connection, trial)
+    checkpoints.hold_all(connection, trial.id)
     live = _scored(connection, trial, study)
     verdicts, in_best = _judged(connection, trial, study, live)
     checkpoints.condemn(connection, {v.checkpoint.id: v.reason for v in verdicts if not v.keep})
@@ -163,6 +164,7 @@ def _judged(
         ended=_is_final(trial),
         resumed_from=_resumed_from(connection, trial),
         among_best=in_best,
+        wanted=checkpoints.wanted(connection, trial.id),
     )
     return verdicts, in_best
 
@@ -171,7 +173,7 @@ def _scored(connection: Connection, trial: Trial, study: Study) -> list[Checkpoi
     """The live ones, with the objective's values that are known by now: points may come after the
     checkpoint that was saved with them."""
     metric = study.objective.metric
-    for each in checkpoints.resumable(connection, trial.id, SCORED_AGAIN):
+    for each in checkpoints.newest(connection, trial.id, SCORED_AGAIN):
         if each.metric_step == each.step or (each.metric is not None and each.metric_step is None):
             continue
         found = evaluations.at(connection, trial_id=trial.id, epoch=each.epoch, metric=metric, step=each.step)
@@ -183,6 +185,8 @@ def _scored(connection: Connection, trial: Trial, study: Study) -> list[Checkpoi
 def _resumed_from(connection: Connection, trial: Trial) -> tuple[int, int] | None:
     attempt = attempts.get(connection, trial.id, trial.epoch) if trial.state in HELD else None
     if attempt is None or attempt.resumed_from_epoch is None or attempt.resumed_from_step is None:
+        return None
+    if attempt.resumed_from_trial_id is not None:
         return None
     return attempt.resumed_from_epoch, attempt.resumed_from_step
 

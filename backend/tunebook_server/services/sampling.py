@@ -59,24 +59,30 @@ def create(connection: Connection, study: Study, count: int, ready: Ready | None
     count = min(count, study.budget - counters.next_number)
     if count <= 0:
         return []
-    configurations = draw(study, index=counters.next_sample_index, count=count, ready=ready)
-    return add(connection, study, configurations, sampled=True)
+    configurations, drawn_by = draw(study, index=counters.next_sample_index, count=count, ready=ready)
+    return add(connection, study, configurations, drawn_by=drawn_by)
 
 
 def add(
-    connection: Connection, study: Study, configurations: Sequence[Configuration], *, sampled: bool
+    connection: Connection, study: Study, configurations: Sequence[Configuration], *, drawn_by: str = ""
 ) -> list[Trial]:
-    """Queued trials with these configurations, under the next numbers. The study's row is locked."""
+    """Queued trials with these configurations, under the next numbers. The study's row is locked.
+
+    `drawn_by`: the sampler that they are of; empty for a person's.
+    """
     count = len(configurations)
     if not count:
         return []
-    first = studies.allocate(connection, study.id, numbers=count, samples=count if sampled else 0)
+    scheduler = study.scheduling()
+    first = studies.allocate(connection, study.id, numbers=count, samples=count if drawn_by else 0)
     rows = [
         {
             "number": first.next_number + place,
-            "sample_index": first.next_sample_index + place if sampled else None,
+            "sample_index": first.next_sample_index + place if drawn_by else None,
+            "drawn_by": drawn_by,
             "parameters": dict(configuration),
             "seed": trial_seed(study.seed, first.next_number + place),
+            "decide_at": scheduler.next_rung(scheduler.bracket(first.next_number + place), None),
         }
         for place, configuration in enumerate(configurations)
     ]
@@ -93,7 +99,10 @@ def is_over(connection: Connection, study: Study) -> bool:
 
 
 def _lacking(study: Study) -> int:
-    """A sampler that learns is asked as late as possible: each result makes the next suggestion better."""
+    """A sampler that learns is asked as late as possible: each result makes the next suggestion better. A
+    population is made at once: its members take turns."""
+    if study.scheduling().copies:
+        return min(study.budget, BATCH)
     ahead = 0 if sampler(study.sampler, study.sampler_options).learns else settings().sample_ahead
     return min(study.parallel + ahead - _open(study), BATCH)
 

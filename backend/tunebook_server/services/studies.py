@@ -10,20 +10,23 @@ from tunebook_server.domain.document import show
 from tunebook_server.domain.edition import refuse_stale
 from tunebook_server.domain.errors import Conflict, Invalid, NotFound, Stale
 from tunebook_server.domain.findings import thresholds
-from tunebook_server.domain.lifecycle import Ending, Outcome
+from tunebook_server.domain.lifecycle import STUDY_FINISHED, Ending, Outcome
 from tunebook_server.domain.paging import Page
+from tunebook_server.domain.samplers import sampler
 from tunebook_server.domain.samplers.learner import quasi_random_first
+from tunebook_server.domain.search_space import SearchSpace
+from tunebook_server.domain.space_change import check_change
 from tunebook_server.domain.study import Study, StudyDesign
 from tunebook_server.domain.study_limits import ID_HIGHEST, PARALLEL_MOST, PRIORITY_MOST, TRIALS_MOST
 from tunebook_server.domain.texts import long_text, name_text, weight, whole_number
 from tunebook_server.domain.trial import Configuration, Trial, TrialState
-from tunebook_server.services import lineage, rounds
+from tunebook_server.services import histories, lineage, rounds
 from tunebook_server.storage import audit, checkpoints, projects, studies, templates, trials
 from tunebook_server.storage.engine import Connection, Engine, transaction
 
 EDITABLE = (
     *("goal", "note", "conclusion", "state", "budget", "parallel", "priority", "weight"),
-    *("checks", "checkpoints", "round"),
+    *("checks", "checkpoints", "round", "space"),
 )
 STATES = ("running", "paused", "finished")
 CHANGED_MOST = 10_000
@@ -44,6 +47,7 @@ def create(engine: Engine, *, project_id: int, design: StudyDesign, actor: str) 
     with transaction(engine) as connection:
         if projects.get(connection, project_id) is None:
             raise NotFound(f"there is no project {project_id}")
+        histories.check_warm_start(connection, project_id, design)
         study_id = studies.add(
             connection,
             project_id=project_id,
@@ -122,7 +126,8 @@ def edit(
     changes: Mapping[str, object],
     actor: str,
 ) -> Study:
-    """Changes texts, state, budget, turn, checks, checkpoints or round; raises Stale when the study is no
+    """Changes texts, state, budget, turn, checks, checkpoints, round or the ranges of its space, in which new
+    trials are drawn from then on; raises Stale when the study is no
     longer at `revision` (which every report of a trial raises), or people have written into it since
     `edition`.
 
@@ -141,6 +146,8 @@ def edit(
         _refuse_small_budget(connection, study_id, new)
         if "round" in new:
             new["round_id"] = rounds.named(connection, study.project_id, new.pop("round"))
+        if "space" in new:
+            _change_space(connection, study, new.pop("space"))
         if new.get("state", study.state) != study.state:
             _change_state(connection, study, str(new.pop("state")))
         if new:
@@ -211,6 +218,8 @@ def _checked(changes: Mapping[str, object]) -> dict[str, Any]:
             new["weight"] = weight(value, field=field)
         elif field == "round":
             _check_round(value)
+        elif field == "space":
+            new["space"] = SearchSpace.parse(value)
     return new
 
 
@@ -230,6 +239,14 @@ def _refuse_small_budget(connection: Connection, study_id: int, changes: Mapping
         )
 
 
+def _change_space(connection: Connection, study: Study, space: SearchSpace) -> None:
+    """What was tried keeps its values, what is queued is tried with those that it has."""
+    check_change(study.space, space)
+    sampler(study.sampler, study.sampler_options).check(space)
+    if space != study.space:
+        studies.add_space(connection, study.id, study.space_version + 1, space)
+
+
 def _change_state(connection: Connection, study: Study, state: str) -> None:
     if state != "finished":
         studies.change(connection, study.id, {"state": state, "finished_at": None})
@@ -238,7 +255,5 @@ def _change_state(connection: Connection, study: Study, state: str) -> None:
     for trial_id in trials.take_queued(connection, study.id, study.counts["queued"]):
         queued = trials.get(connection, trial_id)
         assert queued is not None
-        trials.end(
-            connection, queued, Ending(TrialState.STOPPED, Outcome.STOPPED, True, "the study was finished")
-        )
+        trials.end(connection, queued, Ending(TrialState.STOPPED, Outcome.STOPPED, True, STUDY_FINISHED))
     studies.finish(connection, study.id)

@@ -1,17 +1,14 @@
 """The trials of a study as columns, kept per process and brought up to date by what has changed since."""
 
 import threading
-from collections import OrderedDict
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from weakref import WeakKeyDictionary
 
 from tunebook_server.domain.study import Study
 from tunebook_server.domain.trial_columns import TrialColumns, fingerprint, merge
+from tunebook_server.services.kept import KeptStudies
 from tunebook_server.storage import trial_columns as storage
 from tunebook_server.storage.engine import Engine, transaction
-
-STUDIES_KEPT = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +28,12 @@ class _Kept:
     snapshot: Snapshot | None = None
 
 
-_kept: WeakKeyDictionary[Engine, OrderedDict[int, _Kept]] = WeakKeyDictionary()
-_kept_lock = threading.Lock()
+_studies = KeptStudies(_Kept)
 
 
 def read(engine: Engine, study: Study) -> Snapshot:
     """As new as `study`, or newer. One request reads while others of the same study wait for it."""
-    kept = _entry(engine, study.id)
+    kept = _studies.entry(engine, study.id)
     with kept.lock:
         if kept.snapshot is not None and study.space_version == kept.space_version:
             if study.revision == kept.revision:
@@ -62,13 +58,3 @@ def _read(engine: Engine, study: Study, kept: _Kept, since: datetime | None) -> 
     if since is not None and kept.snapshot is not None:
         columns = merge(kept.snapshot.columns, columns)
     return Snapshot(columns, fingerprint(columns))
-
-
-def _entry(engine: Engine, study_id: int) -> _Kept:
-    with _kept_lock:
-        entries = _kept.setdefault(engine, OrderedDict())
-        entry = entries.setdefault(study_id, _Kept())
-        entries.move_to_end(study_id)
-        while len(entries) > STUDIES_KEPT:
-            entries.popitem(last=False)
-        return entry

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from tunebook_server.domain import lifecycle
 from tunebook_server.domain.edition import refuse_stale
 from tunebook_server.domain.errors import Conflict, Fenced, Gone, Mismatch, NotFound
-from tunebook_server.domain.lifecycle import Beat, Ending, Fate, Outcome
+from tunebook_server.domain.lifecycle import Beat, Ending, Fate, Outcome, Verdict
+from tunebook_server.domain.schedulers import Kind
 from tunebook_server.domain.study import Study
 from tunebook_server.domain.texts import (
     INTEGER_HIGHEST,
@@ -25,7 +26,7 @@ from tunebook_server.services.claims import ask, claim, enqueue
 from tunebook_server.services.trial_pages import count, page
 from tunebook_server.settings import settings
 from tunebook_server.storage import attempts as attempt_rows
-from tunebook_server.storage import audit, studies, trials
+from tunebook_server.storage import audit, evaluations, studies, trials
 from tunebook_server.storage.engine import Connection, Engine, transaction
 
 __all__ = [
@@ -49,6 +50,8 @@ __all__ = [
 
 ATTEMPTS_SHOWN = 1000
 POINTS_MOST = 2**40
+REPORTED_MOST = 100
+"""Metrics of a trial that are looked through for what it reported instead."""
 
 
 def get(engine: Engine, *, trial_id: int) -> Trial:
@@ -108,9 +111,10 @@ def start(
 
 
 def heartbeat(engine: Engine, *, trial_id: int, epoch: int) -> Beat:
-    """Renews the lease. Raises Fenced for an epoch that has passed, and Gone when the trial was cancelled.
+    """Renews the lease. Raises Fenced for an epoch that has passed, and Gone when the trial was cancelled, or
+    stopped by its scheduler.
 
-    The lease is renewed then too, so that the job has time to stop.
+    The lease is renewed then too, so that the job has time to stop; and to save, where it is only paused.
     """
     seconds = settings().lease_seconds
     with transaction(engine) as connection:
@@ -122,9 +126,12 @@ def heartbeat(engine: Engine, *, trial_id: int, epoch: int) -> Beat:
             lifecycle.fence(found, epoch)
             raise Fenced(f"trial {trial_id} changed hands", remedy="Stop writing.")
         attempt_rows.beat(connection, trial_id, epoch)
-    if trial.cancel_requested_at is not None:
-        raise Gone(f"trial {trial_id} was cancelled", remedy="Stop the job and finish the trial as stopped.")
-    return Beat(lease_expires_in_seconds=seconds)
+    paused = trial.decision == Kind.PAUSE
+    if trial.cancel_requested_at is not None and not paused:
+        why = trial.decision_reason or "cancelled"
+        problem = f"trial {trial_id} was {'stopped: ' if trial.decision else ''}{why}"
+        raise Gone(problem, remedy="Stop the job and finish the trial as stopped.")
+    return Beat(lease_expires_in_seconds=seconds, pause=paused)
 
 
 def finish(
@@ -139,8 +146,9 @@ def finish(
 ) -> Trial:
     """Ends the attempt once, whatever the number of deliveries; another ending of the epoch is a Mismatch.
 
-    A failed trial is queued again while it has attempts left. `dropped_points`: points that the job reported
-    and that will never arrive (a full spool, damaged records).
+    A failed trial is queued again while it has attempts left, save a completed one without a value that it
+    needs. `dropped_points`: points that the job reported and that will never arrive (a full spool, damaged
+    records).
     """
     outcome, reason = lifecycle.finishable(state), short_reason(reason)
     if exit_status is not None:
@@ -161,7 +169,7 @@ def cancel(engine: Engine, *, trial_id: int, actor: str) -> Trial:
     """A queued trial stops at once; of a running one the job is told with its next heartbeat."""
     with transaction(engine) as connection:
         trial = _lock(connection, trial_id)
-        if trial.cancel_requested_at is not None:
+        if trial.cancel_requested_at is not None and not trial.decision:
             return trial
         if trial.state in ENDED:
             raise Conflict(f"trial {trial_id} is {trial.state} already")
@@ -223,7 +231,16 @@ def _end_attempt(
         lifecycle.fence(trial, epoch)
         study = studies.get(connection, trial.study_id)
         assert study is not None
-        ending = _ending(connection, study, trial, outcome, reason, exit_status=exit_status)
+        ending = _ending(
+            connection,
+            study,
+            trial,
+            _verdict(connection, study, trial, outcome, reason),
+            exit_status=exit_status,
+            dropped_points=dropped_points,
+        )
+        if ending.state is TrialState.QUEUED and studies.is_finished(connection, study.id):
+            ending = ending.without_a_queue()
         attempt_rows.end(
             connection,
             trial_id,
@@ -247,23 +264,40 @@ def _ended_before(connection: Connection, trial: Trial, epoch: int, sent: bytes)
     return applied == sent
 
 
+def _verdict(connection: Connection, study: Study, trial: Trial, outcome: Outcome, reason: str) -> Verdict:
+    names = [each.metric for each in study.constraints]
+    verdict = lifecycle.judge(
+        outcome,
+        reason,
+        metric=study.objective.metric,
+        trial=trial,
+        constraints=study.constraints,
+        last_values=evaluations.last_values(connection, trial.id, names) if names else {},
+    )
+    if not verdict.missing or reason:
+        return verdict
+    return verdict.beside(evaluations.reported(connection, trial.id, REPORTED_MOST))
+
+
 def _ending(
     connection: Connection,
     study: Study,
     trial: Trial,
-    outcome: Outcome,
-    reason: str,
+    verdict: Verdict,
     *,
     exit_status: int | None,
+    dropped_points: int,
 ) -> Ending:
-    outcome, reason = lifecycle.judge(outcome, reason, metric=study.objective.metric, trial=trial)
-    fate = Fate(outcome, exit_status, attempt_rows.worker_name(connection, trial))
+    """The same script would leave out the same metric again; only where points were lost may it have been
+    among them."""
+    fate = Fate(verdict.outcome, exit_status, attempt_rows.worker_name(connection, trial))
     return lifecycle.end(
         trial,
-        outcome,
-        reason,
+        verdict.outcome,
+        verdict.reason,
         max_attempts=study.max_attempts,
         fates=[*attempt_rows.fates(connection, trial.id), fate],
+        final=bool(verdict.missing) and not dropped_points,
     )
 
 

@@ -1,6 +1,7 @@
 """Workers: they register, beat, and say when they stop; what they hold they hold by leases."""
 
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 
 from tunebook_server.domain import paging
 from tunebook_server.domain.document import Document, refuse
@@ -61,8 +62,10 @@ def beat(
     worker_id: int,
     running: Sequence[int] = (),
     waiting: Sequence[tuple[int, int]] = (),
+    started_at: datetime | None = None,
 ) -> Orders:
-    """Notes that the worker lives. `running`: the trials that it works on; the answer names those to stop.
+    """Notes that the worker lives, as it registered at `started_at`. `running`: the trials that it works on;
+    the answer names those to stop.
 
     `waiting`: trial and epoch of those whose jobs wait in a cluster's queue: their leases are renewed.
     """
@@ -71,7 +74,7 @@ def beat(
             raise Invalid(f"{field} has {len(given)} trials", field=field, remedy=f"At most {RUNNING_MOST}.")
     seconds = settings().lease_seconds
     with transaction(engine) as connection:
-        worker = workers.seen(connection, worker_id)
+        worker = workers.seen(connection, worker_id, started_at)
         if worker is None:
             raise NotFound(f"there is no worker {worker_id}")
         renewed = trials.beat_waiting(connection, worker_id, waiting, lease_seconds=seconds)
@@ -143,9 +146,10 @@ def gpus(engine: Engine, trial_ids: Sequence[int]) -> dict[int, str]:
     return {trial_id: text for trial_id, text in named.items() if isinstance(text, str) and text}
 
 
-def stopped(engine: Engine, *, worker_id: int) -> Worker:
+def stopped(engine: Engine, *, worker_id: int, started_at: datetime | None = None) -> Worker:
+    """It ends, as it registered at `started_at`: one that was started again meanwhile goes on."""
     with transaction(engine) as connection:
-        worker = workers.stopped(connection, worker_id)
+        worker = workers.stopped(connection, worker_id, started_at)
     if worker is None:
         raise NotFound(f"there is no worker {worker_id}")
     return worker

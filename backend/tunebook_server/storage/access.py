@@ -169,21 +169,18 @@ def add_token(
     return secret, _token(row)
 
 
-def mint_trial_token(connection: Connection, *, trial_id: int, epoch: int) -> str:
-    """The token of one epoch of a trial, bound to this generation of the database."""
-    secret = new_token("trl")
+def mint_trial_tokens(connection: Connection, held: Sequence[tuple[int, int]]) -> list[str]:
+    """A token for each of these trials and epochs, bound to this generation of the database."""
+    secrets = [new_token("trl") for _ in held]
+    rows = [
+        {"token_hash": secret_hash(secret), "last4": secret[-4:], "trial_id": trial_id, "epoch": epoch}
+        for secret, (trial_id, epoch) in zip(secrets, held, strict=True)
+    ]
+    generation = select(server.c.generation).scalar_subquery()
     connection.execute(
-        insert(tokens).values(
-            kind="trl",
-            token_hash=secret_hash(secret),
-            last4=secret[-4:],
-            trial_id=trial_id,
-            epoch=epoch,
-            generation=select(server.c.generation).scalar_subquery(),
-            scopes=["trial:report"],
-        )
+        insert(tokens).values(kind="trl", generation=generation, scopes=["trial:report"]), rows
     )
-    return secret
+    return secrets
 
 
 _FIND_LIVE = """

@@ -17,19 +17,30 @@ attempts, workers = tables.attempts, tables.workers
 _COLUMNS = tuple(attempts.c[field.name] for field in fields(Attempt))
 
 
-def add(connection: Connection, trial: Trial, *, host: str, resume: Checkpoint | None) -> None:
-    """The attempt of the epoch at which `trial` was just taken."""
-    connection.execute(
-        attempts.insert().values(
-            trial_id=trial.id,
-            epoch=trial.epoch,
-            worker_id=trial.worker_id,
-            host=host,
-            started_at=trial.started_at,
-            resumed_from_step=None if resume is None else resume.step,
-            resumed_from_epoch=None if resume is None else resume.epoch,
-        )
-    )
+def add(
+    connection: Connection,
+    taken: Sequence[tuple[Trial, Checkpoint | None]],
+    *,
+    host: str,
+    parameters: bool,
+) -> None:
+    """The attempts of the epochs at which these trials were just taken, each from its checkpoint; with
+    `parameters` where those change."""
+    rows = [
+        {
+            "trial_id": trial.id,
+            "epoch": trial.epoch,
+            "worker_id": trial.worker_id,
+            "host": host,
+            "started_at": trial.started_at,
+            "resumed_from_step": None if resume is None else resume.step,
+            "resumed_from_epoch": None if resume is None else resume.epoch,
+            "resumed_from_trial_id": _other(trial.id, resume),
+            "parameters": dict(trial.parameters) if parameters else None,
+        }
+        for trial, resume in taken
+    ]
+    connection.execute(attempts.insert(), rows)
 
 
 def get(connection: Connection, trial_id: int, epoch: int) -> Attempt | None:
@@ -79,8 +90,14 @@ def resume(connection: Connection, trial_id: int, epoch: int, chosen: Checkpoint
     where = {
         "resumed_from_step": None if chosen is None else chosen.step,
         "resumed_from_epoch": None if chosen is None else chosen.epoch,
+        "resumed_from_trial_id": _other(trial_id, chosen),
     }
     _change(connection, trial_id, epoch, {**where, "resume_note": note})
+
+
+def _other(trial_id: int, chosen: Checkpoint | None) -> int | None:
+    """The trial that a copied checkpoint is of."""
+    return None if chosen is None or chosen.trial_id == trial_id else chosen.trial_id
 
 
 def beat(connection: Connection, trial_id: int, epoch: int) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Row, func, literal, literal_column, select, tuple_, update
 
 from tunebook_server.domain.objective import Objective
-from tunebook_server.domain.trial import Checkpoint
+from tunebook_server.domain.trial import Checkpoint, Trial
 from tunebook_server.storage import tables
 from tunebook_server.storage.engine import Connection
 
@@ -15,7 +15,10 @@ checkpoints = tables.checkpoints
 _attempts = tables.attempts
 _trials = tables.trials
 _COLUMNS = tuple(checkpoints.c[field.name] for field in fields(Checkpoint))
-_ENDED = _trials.c.state.in_(["completed", "infeasible", "stopped", "failed"])
+_ENDED_STATES = ("completed", "infeasible", "stopped", "failed")
+_ENDED = _trials.c.state.in_(_ENDED_STATES)
+_LIVE = checkpoints.c.condemned_at.is_(None)
+_OWN = checkpoints.alias("own")
 
 
 def add(
@@ -55,21 +58,59 @@ def get(connection: Connection, trial_id: int, epoch: int, step: int) -> Checkpo
     return None if row is None else _checkpoint(row)
 
 
-def last(connection: Connection, trial_id: int) -> Checkpoint | None:
-    """Where training goes on: the furthest of the newest epoch that registered any."""
-    found = resumable(connection, trial_id, 1)
+def last(connection: Connection, trial: Trial) -> Checkpoint | None:
+    """Where training goes on: the furthest of the newest epoch that registered any, or the copied one."""
+    found = resumable(connection, trial, 1)
     return found[0] if found else None
 
 
-def resumable(connection: Connection, trial_id: int, limit: int) -> list[Checkpoint]:
-    """The last one, and those before it; none that is condemned."""
+def resumable(connection: Connection, trial: Trial, limit: int) -> list[Checkpoint]:
+    """The last one, and those before it back to the copied one; none that is condemned."""
+    own = newest(connection, trial.id, limit, after_epoch=trial.copied_epoch or 0)
+    if len(own) == limit or trial.copied_checkpoint_id is None:
+        return own
+    copied = checkpoints.c.id == trial.copied_checkpoint_id
+    row = connection.execute(select(*_COLUMNS).where(copied, _LIVE)).one_or_none()
+    return own if row is None else [*own, _checkpoint(row)]
+
+
+def newest(connection: Connection, trial_id: int, limit: int, after_epoch: int = 0) -> list[Checkpoint]:
+    """Its own, the furthest of the newest epoch first; none that is condemned."""
     query = (
         select(*_COLUMNS)
-        .where(checkpoints.c.trial_id == trial_id, checkpoints.c.condemned_at.is_(None))
+        .where(checkpoints.c.trial_id == trial_id, checkpoints.c.epoch > after_epoch, _LIVE)
         .order_by(checkpoints.c.epoch.desc(), checkpoints.c.step.desc())
         .limit(limit)
     )
     return [_checkpoint(row) for row in connection.execute(query)]
+
+
+def hold(connection: Connection, checkpoint_id: int) -> bool:
+    """Whether it is there to be copied, and stays so until the transaction ends.
+
+    Without waiting: whoever judges checkpoints holds them before their study, and copies hold it after.
+    """
+    query = select(checkpoints.c.id).where(checkpoints.c.id == checkpoint_id, _LIVE)
+    return connection.execute(query.with_for_update(read=True, skip_locked=True)).first() is not None
+
+
+def hold_all(connection: Connection, trial_id: int) -> None:
+    """To judge them: nobody copies one of the trial's until the transaction ends."""
+    query = select(checkpoints.c.id).where(checkpoints.c.trial_id == trial_id, _LIVE)
+    connection.execute(query.order_by(checkpoints.c.id).with_for_update(key_share=True))
+
+
+def wanted(connection: Connection, trial_id: int) -> frozenset[int]:
+    """Ids of the trial's checkpoints that others go on from, until those have one of their own again."""
+    own = _OWN.c
+    since = (own.trial_id == _trials.c.id) & (own.epoch > _trials.c.copied_epoch) & own.condemned_at.is_(None)
+    query = (
+        select(checkpoints.c.id)
+        .join(_trials, _trials.c.copied_checkpoint_id == checkpoints.c.id)
+        .where(checkpoints.c.trial_id == trial_id, _trials.c.state.not_in(_ENDED_STATES))
+        .where(~select(own.id).where(since).exists())
+    )
+    return frozenset(connection.execute(query).scalars())
 
 
 def live(connection: Connection, trial_id: int) -> list[Checkpoint]:

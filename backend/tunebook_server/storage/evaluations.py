@@ -1,6 +1,10 @@
 """The evaluation that a checkpoint was saved after: the objective's last value up to its step."""
 
+from collections.abc import Sequence
+
 from tunebook_server.domain import chunk
+from tunebook_server.domain.system_metrics import PREFIX
+from tunebook_server.storage.arrays import Texts
 from tunebook_server.storage.engine import Connection
 
 # Of the newest attempt that has any: later steps of older ones were not part of what was trained. The chunks
@@ -19,6 +23,50 @@ SELECT k.first_step, k.last_step, k.steps, k.series, v.until
  ORDER BY c.epoch DESC, least(k.last_step, v.until) DESC, k.sequence DESC
  LIMIT 4
 """
+
+
+LAST_VALUES = """
+SELECT DISTINCT ON (m.name) m.name, c.last_value
+  FROM curves c JOIN metrics m ON m.id = c.metric_id
+ WHERE c.trial_id = %s AND m.name = ANY(%s)
+ ORDER BY m.name, c.epoch DESC
+"""
+
+
+# In the order in which the study met them: an objective by another name is among the first.
+REPORTED = """
+SELECT m.name
+  FROM curves c JOIN metrics m ON m.id = c.metric_id
+ WHERE c.trial_id = %s AND NOT starts_with(m.name, %s)
+ GROUP BY m.id, m.name
+ ORDER BY m.id
+ LIMIT %s
+"""
+
+
+LAST_OF_STUDY = """
+SELECT DISTINCT ON (c.trial_id) c.trial_id, c.last_value
+  FROM metrics m JOIN curves c ON c.metric_id = m.id
+ WHERE m.study_id = %s AND m.name = %s
+ ORDER BY c.trial_id, c.epoch DESC
+"""
+
+
+def last_values_of_study(connection: Connection, study_id: int, metric: str) -> dict[int, float]:
+    """By trial the last value of a metric, where it has any."""
+    rows = connection.exec_driver_sql(LAST_OF_STUDY, (study_id, metric))
+    return {trial_id: float(value) for trial_id, value in rows}
+
+
+def last_values(connection: Connection, trial_id: int, metrics: Sequence[str]) -> dict[str, float]:
+    """By metric its last value, as the newest attempt with any had it; without a value it is missing."""
+    rows = connection.exec_driver_sql(LAST_VALUES, (trial_id, Texts(metrics)))
+    return {name: float(value) for name, value in rows}
+
+
+def reported(connection: Connection, trial_id: int, most: int) -> list[str]:
+    """Metrics that a trial's jobs have reported themselves; the study's first `most` of them."""
+    return list(connection.exec_driver_sql(REPORTED, (trial_id, PREFIX, most)).scalars())
 
 
 def at(

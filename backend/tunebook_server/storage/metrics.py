@@ -10,6 +10,7 @@ from tunebook_server.domain.compaction import LOOSE_CHUNKS
 from tunebook_server.domain.curve import Score
 from tunebook_server.domain.errors import Invalid, NotFound
 from tunebook_server.domain.objective import Objective
+from tunebook_server.domain.trial import End
 from tunebook_server.storage import summaries
 from tunebook_server.storage.arrays import Blobs, Doubles, Integers, Texts
 from tunebook_server.storage.chunks import Window
@@ -31,15 +32,20 @@ class Target:
     reports: int
     score: Score
     objective: Objective
+    number: int
+    decide_at: int | None
+    """The rung at which the study's scheduler judges it next."""
 
 
 @dataclass(frozen=True, slots=True)
 class Locked:
-    """`content_hash` is what came under the asked sequence; `metric_ids` are the asked names', in order."""
+    """`content_hash` is what came under the asked sequence; `metric_ids` are the asked names', in order.
+    `end`: whether somebody, or the study's scheduler, wants the attempt to end."""
 
     target: Target
     content_hash: bytes | None
     metric_ids: tuple[int | None, ...]
+    end: End
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +57,8 @@ class Written:
 
 LOCK = """
 SELECT t.study_id, t.state, t.epoch, t.reports, t.objective, t.best_step, t.last_step, t.objective_points,
-       s.metric, s.direction, s.evaluation,
+       s.metric, s.direction, s.evaluation, t.number, t.decide_at,
+       CASE WHEN t.cancel_requested_at IS NULL THEN '' WHEN t.decision = 'pause' THEN 'pause' ELSE 'stop' END,
        (SELECT b.content_hash FROM metric_batches b
          WHERE b.trial_id = t.id AND b.epoch = %(epoch)s::integer AND b.sequence = %(sequence)s::bigint),
        ARRAY(SELECT m.id FROM unnest(%(names)s) WITH ORDINALITY AS asked (name, place)
@@ -63,6 +70,11 @@ SELECT t.study_id, t.state, t.epoch, t.reports, t.objective, t.best_step, t.last
 """
 
 
+SCORE = """
+SELECT objective, best_step, last_step, objective_points FROM trials WHERE id = %(trial_id)s::bigint
+"""
+
+
 def lock(
     connection: Connection, *, trial_id: int, epoch: int, sequence: int, names: tuple[str, ...]
 ) -> Locked:
@@ -71,10 +83,13 @@ def lock(
     found = fetch_row(connection, LOCK, values)
     if found is None:
         raise NotFound(f"there is no trial {trial_id}")
-    study_id, state, held_epoch, reports, *score, metric, direction, evaluation, content_hash, ids = found
+    study_id, state, held_epoch, reports, *score = found[:8]
+    metric, direction, evaluation, number, decide_at, end, content_hash, ids = found[8:]
     objective = Objective(metric, direction, evaluation)
-    target = Target(trial_id, study_id, state, held_epoch, reports, Score(*score), objective)
-    return Locked(target, content_hash, tuple(ids))
+    target = Target(
+        trial_id, study_id, state, held_epoch, reports, Score(*score), objective, number, decide_at
+    )
+    return Locked(target, content_hash, tuple(ids), End(end))
 
 
 def content_hash(connection: Connection, *, trial_id: int, epoch: int, sequence: int) -> bytes | None:
@@ -270,6 +285,13 @@ def recompute_objective(connection: Connection, trial_id: int) -> None:
         """,
         (score.objective, score.best_step, score.last_step, score.points, trial_id),
     )
+
+
+def score(connection: Connection, trial_id: int) -> Score:
+    """Of a trial as it is."""
+    found = fetch_row(connection, SCORE, {"trial_id": trial_id})
+    assert found is not None
+    return Score(*found)
 
 
 def set_running(connection: Connection, *, trial_id: int) -> None:

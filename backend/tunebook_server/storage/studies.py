@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import BigInteger, BindParameter, Row, Select, Text, bindparam, cast, func, select, true
 from sqlalchemy.sql.expression import ScalarSelect
 
-from tunebook_server.domain import retention
+from tunebook_server.domain import constraint, retention
 from tunebook_server.domain.objective import Objective
 from tunebook_server.domain.search_space import SearchSpace
 from tunebook_server.domain.study import Study, StudyDesign
@@ -25,6 +25,8 @@ _PLAIN = (
     *(
         "sampler",
         "sampler_options",
+        "scheduler",
+        "scheduler_options",
         "checks",
         "seed",
         "budget",
@@ -68,6 +70,9 @@ def add(
             evaluation=design.objective.evaluation,
             sampler=design.sampler,
             sampler_options=dict(design.sampler_options),
+            scheduler=design.scheduler,
+            scheduler_options=dict(design.scheduler_options),
+            constraints=[each.document() for each in design.constraints],
             checks=dict(design.checks),
             checkpoints=design.retention.document(),
             seed=design.seed,
@@ -82,6 +87,12 @@ def add(
     study_id: int = connection.execute(statement).scalar_one()
     connection.execute(_spaces.insert().values(study_id=study_id, version=1, space=design.space.document()))
     return study_id
+
+
+def add_space(connection: Connection, study_id: int, version: int, space: SearchSpace) -> None:
+    """The next version of its search space. The study's row is locked."""
+    connection.execute(_spaces.insert().values(study_id=study_id, version=version, space=space.document()))
+    change(connection, study_id, {"space_version": version})
 
 
 def get(connection: Connection, study_id: int) -> Study | None:
@@ -99,6 +110,12 @@ def lock(connection: Connection, study_id: int) -> Study | None:
 def counters(connection: Connection, study_id: int) -> Counters:
     query = select(_studies.c.next_number, _studies.c.next_sample_index).where(_studies.c.id == study_id)
     return Counters(*connection.execute(query).one())
+
+
+def is_finished(connection: Connection, study_id: int) -> bool:
+    """The study's row is locked from here on."""
+    query = select(_studies.c.state).where(_studies.c.id == study_id).with_for_update(key_share=True)
+    return bool(connection.execute(query).scalar_one() == "finished")
 
 
 def max_attempts(connection: Connection, study_id: int) -> int:
@@ -289,6 +306,7 @@ def _study(row: Row[Any], by_state: Mapping[str, int]) -> Study:
         counts=by_state,
         parents=tuple(row.parents),
         retention=retention.parse(row.checkpoints),
+        constraints=constraint.parse(row.constraints),
     )
 
 

@@ -21,8 +21,10 @@ _READ = text("""
            string_agg(float8send(coalesce(objective, 'NaN')), ''),
            string_agg(float8send(coalesce(best_step, 'NaN')), ''),
            string_agg(float8send(coalesce(last_step, 'NaN')), ''),
+           string_agg(float8send(coalesce(finished_at, 'NaN')), ''),
            '[' || string_agg(parameters::text, ',') || ']', statement_timestamp()
     FROM (SELECT id, number, state, objective, best_step::float8 AS best_step, parameters,
+                 extract(epoch FROM finished_at)::float8 AS finished_at,
                  CASE WHEN finished_at IS NOT NULL THEN last_step END::float8 AS last_step FROM trials
           WHERE study_id = :study AND changed_at >= :since ORDER BY number) AS changed
 """)
@@ -50,7 +52,7 @@ def changed(
         _READ,
         {"study": study_id, "since": since or BEFORE_ALL, "states": [str(state) for state in STATES]},
     ).one()
-    ids, numbers, states, objective, best_step, last_step, parameters, read_at = found
+    ids, numbers, states, objective, best_step, last_step, finished_at, parameters, read_at = found
     columns = TrialColumns(
         ids=np.frombuffer(ids or b"", ">i8").astype(np.int64),
         numbers=np.frombuffer(numbers or b"", ">i4").astype(np.int64),
@@ -59,6 +61,7 @@ def changed(
         best_step=np.frombuffer(best_step or b"", ">f8").astype(np.float64),
         last_step=np.frombuffer(last_step or b"", ">f8").astype(np.float64),
         values=columns_by_key(space, json.loads(parameters) if parameters else []),
+        finished_at=np.frombuffer(finished_at or b"", ">f8").astype(np.float64),
     )
     return Changes(columns, read_at)
 

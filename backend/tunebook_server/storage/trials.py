@@ -4,10 +4,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, func, literal_column, select, true, tuple_, update
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    Row,
+    Select,
+    Text,
+    func,
+    literal,
+    literal_column,
+    select,
+    true,
+    tuple_,
+    update,
+)
 
 from tunebook_server.domain.lifecycle import Ending
-from tunebook_server.domain.trial import Trial, TrialState
+from tunebook_server.domain.trial import Configuration, End, Trial, TrialState
 from tunebook_server.storage import tables
 from tunebook_server.storage.engine import Connection
 
@@ -26,7 +40,8 @@ def add(
     space_version: int,
     rows: Sequence[Mapping[str, object]],
 ) -> list[Trial]:
-    """Queued trials; each row gives number, sample_index, parameters and seed. The study's row is locked."""
+    """Queued trials; each row gives number, sample_index, parameters, seed and decide_at. The study's row is
+    locked."""
     same = {"study_id": study_id, "space_version": space_version, "state": "queued"}
     statement = trials.insert().returning(*COLUMNS, sort_by_parameter_order=True)
     return [read(row) for row in connection.execute(statement, [{**same, **row} for row in rows])]
@@ -52,20 +67,22 @@ def lock(connection: Connection, trial_id: int) -> Trial | None:
 
 def claim(
     connection: Connection,
-    trial_id: int,
+    holders: Mapping[int, str | None],
     *,
     worker_id: int | None,
-    client_id: str | None,
     started: bool,
     lease_seconds: float,
-) -> Trial | None:
-    """Takes a queued trial: a new epoch and a lease in one statement. None when it is not queued.
+) -> list[Trial]:
+    """Takes queued trials, each for the client that holds it: a new epoch and a lease in one statement. In
+    the same order, without those that are not queued.
 
     `started`: the one who takes it trains it, and needs no launch.
     """
+    ids, clients = literal(list(holders), ARRAY(BigInteger)), literal(list(holders.values()), ARRAY(Text))
+    taken = func.unnest(ids, clients).table_valued("id", "client_id").render_derived()
     statement = (
         update(trials)
-        .where(trials.c.id == trial_id, _QUEUED)
+        .where(trials.c.id == taken.c.id, _QUEUED)
         .values(
             state="running" if started else "claimed",
             # Above every epoch of a generation that a restore has ended.
@@ -73,7 +90,7 @@ def claim(
             attempts=trials.c.attempts + 1,
             lease_expires_at=lease(lease_seconds),
             worker_id=worker_id,
-            client_id=client_id,
+            client_id=taken.c.client_id,
             reason="",
             poisoned=False,
             claimed_at=func.clock_timestamp(),
@@ -82,8 +99,8 @@ def claim(
         )
         .returning(*COLUMNS)
     )
-    row = connection.execute(statement).one_or_none()
-    return None if row is None else read(row)
+    found = {row.id: read(row) for row in connection.execute(statement)}
+    return [found[trial_id] for trial_id in holders if trial_id in found]
 
 
 def start(connection: Connection, trial_id: int) -> Trial:
@@ -136,7 +153,11 @@ def end(connection: Connection, trial: Trial, ending: Ending) -> Trial:
         "lease_expires_at": None,
         "hinted_at": None,
     }
-    changes |= {"queued_at": func.clock_timestamp(), "worker_id": None, "client_id": None} if queued else {}
+    if queued:
+        changes |= {"queued_at": func.clock_timestamp(), "worker_id": None, "client_id": None}
+    if trial.decision:  # carried out, or overtaken: the next attempt is judged anew
+        changes |= {"cancel_requested_at": None} if queued else {}
+        changes |= {"decision": "", "decision_reason": ""}
     changes |= {} if queued else {"finished_at": func.clock_timestamp()}
     if not ending.charged:
         changes["attempts"] = trials.c.attempts - 1
@@ -144,7 +165,47 @@ def end(connection: Connection, trial: Trial, ending: Ending) -> Trial:
 
 
 def request_cancel(connection: Connection, trial_id: int) -> Trial:
-    return change(connection, trial_id, {"cancel_requested_at": func.clock_timestamp()})
+    """By a person, whatever a scheduler has decided, and it decides nothing more."""
+    asked = {"cancel_requested_at": func.clock_timestamp(), "decision": "", "decision_reason": ""}
+    return change(connection, trial_id, {**asked, "decide_at": None})
+
+
+def decide(connection: Connection, trial_id: int, *, decision: str, reason: str, turn: int) -> None:
+    """Its scheduler ends this attempt; the job is told. The trial's row is locked."""
+    told = {"cancel_requested_at": func.clock_timestamp(), "decision": decision, "decision_reason": reason}
+    change(connection, trial_id, {**told, "turn": turn})
+
+
+def wanted_end(connection: Connection, trial_id: int) -> End:
+    """Whether its attempt is to end."""
+    query = select(trials.c.cancel_requested_at, trials.c.decision).where(trials.c.id == trial_id)
+    asked, decision = connection.execute(query).one()
+    return End.NOT if asked is None else End(decision or End.STOP)
+
+
+def judged(connection: Connection, trial_id: int, decide_at: int | None) -> None:
+    """Up to there; the next rung is `decide_at`. Nothing that anybody sees."""
+    connection.execute(update(trials).where(trials.c.id == trial_id).values(decide_at=decide_at))
+
+
+def copy(
+    connection: Connection,
+    trial: Trial,
+    *,
+    parameters: Configuration,
+    space_version: int,
+    checkpoint_id: int,
+    decide_at: int | None,
+) -> Trial:
+    """The attempt that begins goes on from another trial's checkpoint, with these values."""
+    changes = {
+        "parameters": dict(parameters),
+        "space_version": space_version,
+        "copied_checkpoint_id": checkpoint_id,
+        "copied_epoch": trial.epoch - 1,
+        "decide_at": decide_at,
+    }
+    return change(connection, trial.id, changes)
 
 
 def requeue(connection: Connection, trial_id: int) -> Trial:
@@ -191,11 +252,11 @@ def held_by_workers(connection: Connection, worker_ids: Sequence[int]) -> dict[i
 
 
 def take_queued(connection: Connection, study_id: int, limit: int) -> list[int]:
-    """Queued trials in order of their numbers, locked; those that others are taking are left out."""
+    """Queued trials in the order of their turns, locked; those that others are taking are left out."""
     query = (
         select(trials.c.id)
         .where(trials.c.study_id == study_id, _QUEUED)
-        .order_by(trials.c.number)
+        .order_by(trials.c.turn, trials.c.number)
         .limit(limit)
         .with_for_update(key_share=True, skip_locked=True)
     )
@@ -232,7 +293,7 @@ def stamp_hints(
     waiting = (
         select(trials.c.id, trials.c.hinted_at)
         .where(trials.c.study_id == studies.id, _QUEUED)
-        .order_by(trials.c.number)
+        .order_by(trials.c.turn, trials.c.number)
         .limit(func.least(func.greatest(studies.parallel - taken.c.trials, 0), limit))
         .lateral("waiting")
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import fields
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row, case, func, select, true, update
@@ -53,13 +54,16 @@ def get(connection: Connection, worker_id: int) -> Worker | None:
     return None if row is None else _worker(row)
 
 
-def seen(connection: Connection, worker_id: int) -> Worker | None:
-    return _change(connection, worker_id, {"last_seen_at": func.clock_timestamp(), "stopped_at": None})
+def seen(connection: Connection, worker_id: int, started_at: datetime | None) -> Worker | None:
+    """It lives; one that said which registration it is of revives nothing that has stopped."""
+    if started_at is None:
+        return _change(connection, worker_id, {"last_seen_at": func.clock_timestamp(), "stopped_at": None})
+    return _change(connection, worker_id, {"last_seen_at": func.clock_timestamp()}, started_at=started_at)
 
 
-def stopped(connection: Connection, worker_id: int) -> Worker | None:
+def stopped(connection: Connection, worker_id: int, started_at: datetime | None) -> Worker | None:
     now = func.clock_timestamp()
-    return _change(connection, worker_id, {"last_seen_at": now, "stopped_at": now})
+    return _change(connection, worker_id, {"last_seen_at": now, "stopped_at": now}, started_at=started_at)
 
 
 def drain(connection: Connection, worker_id: int, *, wanted: bool) -> Worker | None:
@@ -102,10 +106,15 @@ def after(connection: Connection, worker_id: int, limit: int) -> list[tuple[Work
     ]
 
 
-def _change(connection: Connection, worker_id: int, changes: Mapping[str, object]) -> Worker | None:
+def _change(
+    connection: Connection, worker_id: int, changes: Mapping[str, object], started_at: datetime | None = None
+) -> Worker | None:
+    """None for an unknown worker; one that has registered again after `started_at` stays as it is."""
     statement = update(_workers).where(_workers.c.id == worker_id).values(**changes).returning(*_COLUMNS)
+    if started_at is not None:
+        statement = statement.where(_workers.c.started_at == started_at)
     row = connection.execute(statement).one_or_none()
-    return None if row is None else _worker(row)
+    return get(connection, worker_id) if row is None else _worker(row)
 
 
 def _worker(row: Row[Any]) -> Worker:

@@ -8,12 +8,15 @@ import shlex
 import sys
 import time
 from collections.abc import Collection, Mapping
-from typing import Any
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
 
-import httpx
-
+from tunebook.connections import connections, reason
 from tunebook_worker.launchers.engine import EngineDown, EngineJob, EngineState, Refused, Seen
 from tunebook_worker.ray_options import STOP_WAIT, RayOptions
+
+if TYPE_CHECKING:
+    import urllib3
 
 ANSWER_SECONDS = 40.0
 """Ray's dashboard itself waits up to 30 s for the rest of Ray."""
@@ -41,24 +44,25 @@ class Ray:
         """`grace_seconds`: as a supervisor has it for its training."""
         self._options = options
         self._patience_seconds = 2 * grace_seconds + MARGIN_SECONDS
-        self._client = httpx.Client(base_url=options.address, timeout=ANSWER_SECONDS)
+        self._connections = connections(options.address)
         self._withdrawn: set[str] = set()
         self._told_since: dict[str, float] = {}
 
     def close(self) -> None:
-        self._client.close()
+        self._connections.clear()
 
     def submit(self, job: EngineJob) -> None:
         answer = self._ask("POST", "/api/jobs/", json=self._request(job))
-        if answer.is_success or NAME_TAKEN in answer.text:  # an earlier answer was lost on its way
+        said = _text(answer)
+        if _is_success(answer) or NAME_TAKEN in said:  # an earlier answer was lost on its way
             return
-        if answer.status_code == httpx.codes.BAD_REQUEST or AGENT_REFUSED in answer.text:
-            raise Refused(_last_line(answer.text))
+        if answer.status == HTTPStatus.BAD_REQUEST or AGENT_REFUSED in said:
+            raise Refused(_last_line(said))
         raise EngineDown(_complaint(answer))
 
     def jobs(self) -> Mapping[str, Seen]:
         answer = self._ask("GET", "/api/jobs/")
-        if not answer.is_success:
+        if not _is_success(answer):
             raise EngineDown(_complaint(answer))
         try:
             rows = [row for row in answer.json() if row["submission_id"]]
@@ -85,7 +89,7 @@ class Ray:
         """Empty also where Ray cannot reach the node that has them."""
         try:
             answer = self._ask("GET", f"/api/jobs/{job.name}/logs")
-            said = answer.json()["logs"] if answer.is_success else ""
+            said = answer.json()["logs"] if _is_success(answer) else ""
         except (EngineDown, ValueError, TypeError, KeyError):
             return b""
         return str(said).encode()[-limit_bytes:]
@@ -108,14 +112,24 @@ class Ray:
 
     def _stop(self, name: str) -> None:
         answer = self._ask("POST", f"/api/jobs/{name}/stop")
-        if not answer.is_success and answer.status_code != httpx.codes.NOT_FOUND:
+        if not _is_success(answer) and answer.status != HTTPStatus.NOT_FOUND:
             raise EngineDown(_complaint(answer))
 
-    def _ask(self, method: str, path: str, **content: Any) -> httpx.Response:
+    def _ask(self, method: str, path: str, **content: Any) -> "urllib3.BaseHTTPResponse":
+        """Its body is read. `content`: `json`, where the request has a body."""
+        from urllib3.exceptions import HTTPError
+
         try:
-            return self._client.request(method, path, headers=self._options.headers(), **content)
-        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
-            raise EngineDown(f"{self._options.address}: {error or type(error).__name__}") from error
+            return self._connections.request(
+                method,
+                self._options.address + path,
+                headers=self._options.headers(),
+                timeout=ANSWER_SECONDS,
+                redirect=False,
+                **content,
+            )
+        except (HTTPError, OSError, ValueError) as error:
+            raise EngineDown(f"{self._options.address}: {reason(error)}") from error
 
 
 def seen(row: Mapping[str, Any], withdrawn: Collection[str] = ()) -> Seen:
@@ -134,8 +148,16 @@ def seen(row: Mapping[str, Any], withdrawn: Collection[str] = ()) -> Seen:
     return Seen(name, state, f"{status} ({words})" if words else status)
 
 
-def _complaint(answer: httpx.Response) -> str:
-    return f"status {answer.status_code}: {_last_line(answer.text)}"
+def _is_success(answer: "urllib3.BaseHTTPResponse") -> bool:
+    return HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES
+
+
+def _text(answer: "urllib3.BaseHTTPResponse") -> str:
+    return answer.data.decode(errors="replace")
+
+
+def _complaint(answer: "urllib3.BaseHTTPResponse") -> str:
+    return f"status {answer.status}: {_last_line(_text(answer))}"
 
 
 def _last_line(text: str) -> str:

@@ -17,6 +17,7 @@ from tunebook_server.services.checkpoints import (
 from tunebook_server.services.retention import REMOVED_AT_ONCE, ROOT_LONGEST, ROOTS_MOST
 
 Problem = Annotated[Word, Field(max_length=10_000)]
+TrialId = Annotated[int, Field(ge=1, le=INT64_MOST)]
 Uri = Annotated[Word, Field(min_length=1, max_length=URI_LONGEST)]
 
 
@@ -74,20 +75,23 @@ class LostIn(Received):
     epoch: Epoch
     step: Step
     problem: Problem
+    trial_id: TrialId | None = None
 
 
 class ResumedIn(Received):
     """Where an attempt goes on in place of the checkpoint that came with its claim; without epoch and step it
-    starts over. `lost`: checkpoints that are damaged or gone for good."""
+    starts over. `lost`: checkpoints that are damaged or gone for good. `trial_id`: of one that was copied
+    from another trial."""
 
     epoch: Epoch | None = None
     step: Step | None = None
     note: Problem
+    trial_id: TrialId | None = None
     lost: list[LostIn] = Field(default=[], max_length=LOST_MOST)
 
     def value(self) -> Resumed:
-        lost = tuple(Lost(each.epoch, each.step, each.problem) for each in self.lost)
-        return Resumed(self.epoch, self.step, self.note, lost)
+        lost = tuple(Lost(each.epoch, each.step, each.problem, each.trial_id) for each in self.lost)
+        return Resumed(self.epoch, self.step, self.note, lost, self.trial_id)
 
 
 class RootIn(Received):

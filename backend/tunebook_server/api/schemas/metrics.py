@@ -52,10 +52,12 @@ COLONS_MOST = 20 * MAX_SERIES
 
 
 class AcceptedOut(Sent):
-    """`duplicate`: the batch was there already."""
+    """`duplicate`: the batch was there already. `end`: `stop` where the study's scheduler or somebody wants
+    the attempt to end; `pause` to save, end, and finish as stopped: the trial goes on later."""
 
     points: int
     duplicate: bool
+    end: Literal["", "stop", "pause"]
 
 
 def arrays(series: Mapping[str, Column]) -> dict[str, tuple[NDArray[np.int64], NDArray[np.float64]]]:

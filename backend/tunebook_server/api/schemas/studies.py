@@ -1,16 +1,21 @@
 """Shapes of studies."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import AliasPath, BeforeValidator, Field, WithJsonSchema
 
 from tunebook_server.api.schemas import FaultOut, Lines, Received, Sent, Value
+from tunebook_server.domain.constraint import CONSTRAINTS_MOST, Constraint
 from tunebook_server.domain.findings.thresholds import BY_NAME
+from tunebook_server.domain.option import Option, by_name
 from tunebook_server.domain.retention import KEPT_MOST, Retention
 from tunebook_server.domain.samplers import SAMPLERS
 from tunebook_server.domain.samplers.automatic import AUTO
+from tunebook_server.domain.schedulers import NONE, SCHEDULERS
 from tunebook_server.domain.search_space import SearchSpace
+from tunebook_server.domain.search_space_schema import PARAMETERS_MOST
 from tunebook_server.domain.study_limits import (
     ATTEMPTS,
     ATTEMPTS_MOST,
@@ -49,6 +54,7 @@ EXAMPLE: dict[str, Any] = {
     ],
 }
 
+
 _TEXT = {"type": "string", "maxLength": TEXT_LONGEST}
 CHECKS: dict[str, Any] = {
     "type": "object",
@@ -64,6 +70,41 @@ CHECKS: dict[str, Any] = {
         for each in BY_NAME.values()
     },
     "additionalProperties": False,
+}
+
+
+def _options(kinds: Mapping[str, Sequence[Option]]) -> dict[str, Any]:
+    """Of all kinds together; which of them has an option stands beside it."""
+    described = {
+        option.name: {"description": f"{option.says}. Of {', '.join(having)}."}
+        for option, having in by_name(kinds)
+    }
+    return {"type": "object", "properties": described, "additionalProperties": False}
+
+
+SCHEDULER: dict[str, Any] = {
+    "type": "object",
+    "description": "Which trials end early, or go on from others' checkpoints.",
+    "properties": {
+        "name": {"enum": list(SCHEDULERS), "default": NONE},
+        "options": _options({name: kind.options for name, kind in SCHEDULERS.items()}),
+    },
+    "additionalProperties": False,
+}
+CONSTRAINTS: dict[str, Any] = {
+    "type": "array",
+    "maxItems": CONSTRAINTS_MOST,
+    "description": "Bounds on the last values of other metrics: outside of them a trial is infeasible.",
+    "items": {
+        "type": "object",
+        "required": ["metric"],
+        "properties": {
+            "metric": {"type": "string", "minLength": 1, "maxLength": METRIC_LONGEST},
+            "min": {"type": "number"},
+            "max": {"type": "number"},
+        },
+        "additionalProperties": False,
+    },
 }
 _KEPT = {"type": "integer", "minimum": 0, "maximum": KEPT_MOST}
 CHECKPOINTS: dict[str, Any] = {
@@ -118,10 +159,12 @@ STUDY_DOCUMENT: dict[str, Any] = {
             "properties": {
                 "name": {"enum": [*SAMPLERS, AUTO], "default": "halton"},
                 "seed": {"type": "integer", "minimum": 0, "maximum": SEED_HIGHEST, "default": 0},
-                "options": {"type": "object"},
+                "options": _options({name: kind.options for name, kind in SAMPLERS.items()}),
             },
             "additionalProperties": False,
         },
+        "constraints": CONSTRAINTS,
+        "scheduler": SCHEDULER,
         "budget": {
             "type": "object",
             "properties": {
@@ -161,6 +204,10 @@ def _document(space: Any) -> Any:
     return space.document() if isinstance(space, SearchSpace) else space
 
 
+def _documents(constraints: Any) -> Any:
+    return [each.document() if isinstance(each, Constraint) else each for each in constraints]
+
+
 def _kept(retention: Any) -> Any:
     return retention.whole_document() if isinstance(retention, Retention) else retention
 
@@ -188,6 +235,9 @@ class StudyOut(Sent):
     )
     sampler: str
     sampler_options: dict[str, Any]
+    constraints: Annotated[list[dict[str, Any]], BeforeValidator(_documents)]
+    scheduler: str
+    scheduler_options: dict[str, Any]
     seed: int
     budget: int
     parallel: int
@@ -209,6 +259,15 @@ class StudyOut(Sent):
     )
 
 
+SPACE_LIST: dict[str, Any] = {
+    "type": "array",
+    "items": {"type": "object"},
+    "minItems": 1,
+    "maxItems": PARAMETERS_MOST,
+    "description": "As in the study's document.",
+}
+
+
 class StudyChange(Received):
     """Only the fields given are changed; `round`: id or name of a round of the project, null for none.
     `priority`: before other studies of the project; `weight`: against those of the same priority."""
@@ -224,6 +283,9 @@ class StudyChange(Received):
     weight: float = Field(default=1.0, ge=WEIGHT_LEAST, le=WEIGHT_MOST, allow_inf_nan=False)
     checks: Annotated[dict[str, Any], WithJsonSchema(CHECKS)] = Field(default={})
     checkpoints: Annotated[dict[str, Any], WithJsonSchema(CHECKPOINTS)] = Field(default={})
+    space: Annotated[list[Any], WithJsonSchema(SPACE_LIST)] = Field(
+        default=[], description="The same hyperparameters, with other ranges or choices for trials to come."
+    )
 
 
 class PreviewIn(Received):

@@ -43,6 +43,9 @@ class TrialOut(Sent):
     seed: int
     space_version: int
     sample_index: int | None
+    drawn_by: str = Field(
+        description="The sampler that chose its values; empty for a person, and in older trials."
+    )
     client_id: str | None
     worker_id: int | None
     attempts: int
@@ -53,6 +56,8 @@ class TrialOut(Sent):
     best_step: int | None
     last_step: int | None
     cancel_requested_at: datetime | None
+    decision: str = Field(description="Of its study's scheduler, while its attempt ends: stop or pause.")
+    decision_reason: str
     lease_expires_at: datetime | None
     created_at: datetime
     claimed_at: datetime | None
@@ -101,11 +106,16 @@ class AttemptOut(Sent):
     environment: dict[str, Any]
     resumed_from_step: int | None
     resumed_from_epoch: int | None
+    resumed_from_trial_id: int | None = Field(description="Where a scheduler copied it from another trial.")
+    parameters: dict[str, Value] | None = Field(description="Where a scheduler changes them on the way.")
     resume_note: str = Field(description="Where it could not go on from the last checkpoint: why.")
     dropped_points: int
 
 
 class ResumeOut(Sent):
+    """`trial_id`: another trial's where a scheduler has copied it."""
+
+    trial_id: int
     step: int
     uri: str
     epoch: int
@@ -182,8 +192,11 @@ class EpochIn(Received):
 
 
 class BeatOut(Sent):
+    """`pause`: save, end, and finish as stopped: the trial goes on later."""
+
     lease_expires_in_seconds: float
     cancel: bool
+    pause: bool
 
 
 class LogIn(Received):

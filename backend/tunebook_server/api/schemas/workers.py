@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import AwareDatetime, Field, model_validator
 
 from tunebook_server.api.schemas import INT32_MOST, INT64_MOST, Epoch, Name, Received, Sent, Word
 from tunebook_server.api.schemas.trials import ClaimOut, Host, TrialOut
@@ -69,8 +69,21 @@ class WaitingIn(Received):
     epoch: Epoch
 
 
+Registered = Annotated[AwareDatetime | None, Field(strict=False)]
+"""JSON has texts alone for a time."""
+
+
+class WorkerStoppedIn(Received):
+    """`started_at`: of its registration, so that a late copy changes nothing of the next one."""
+
+    started_at: Registered = None
+
+
 class WorkerBeatIn(Received):
-    """`running`: every trial that it holds; `waiting`: those of them whose leases this beat renews."""
+    """`running`: every trial that it holds; `waiting`: those of them whose leases this beat renews;
+    `started_at`: of its registration, so that a late copy revives nothing."""
+
+    started_at: Registered = None
 
     running: list[TrialId] = Field(fail_fast=True, max_length=RUNNING_MOST)
     waiting: list[WaitingIn] = Field(default=[], fail_fast=True, max_length=RUNNING_MOST)

@@ -16,6 +16,12 @@ def log_expected_improvement(mean: Array, deviation: Array, best: float) -> Arra
     return np.log(deviation) + _log_h((best - mean) / deviation)
 
 
+def expected_improvement(mean: Array, deviation: Array, best: Array) -> Array:
+    """E[max(best − f, 0)] itself, where it is summed; 0 far in the tail."""
+    z = (best - mean) / deviation
+    return np.asarray(deviation * np.maximum(np.exp(-0.5 * z**2) / ROOT_TWO_PI + z * ndtr(z), 0.0))
+
+
 def log_optimism(mean: Array, deviation: Array, best: float, beta: float) -> Array:
     """Orders points as the lower confidence bound mean − beta · deviation does (Srinivas et al., 2010)."""
     gain = best - mean + beta * deviation

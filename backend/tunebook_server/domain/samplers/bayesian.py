@@ -19,17 +19,19 @@ from tunebook_server.domain.samplers.acquisition import (
     log_probability_above,
 )
 from tunebook_server.domain.samplers.columns import Columns, Points
-from tunebook_server.domain.samplers.history import Fate, History
+from tunebook_server.domain.samplers.history import Fate, History, thinned
 from tunebook_server.domain.samplers.learner import Learner, Model, Point
 from tunebook_server.domain.samplers.losses import standardised
 from tunebook_server.domain.samplers.memo import Memo
 from tunebook_server.domain.samplers.proposals import everywhere, near, unseen
+from tunebook_server.domain.samplers.trade_offs import TURNS
+from tunebook_server.domain.samplers.two_losses import Losses, front_of
 
-FIT_POINTS, POINTS_MOST = 200, 500
+FIT_POINTS, POINTS_MOST, FEASIBLE_MOST = 200, 300, 200
 FIT_DISTANCES = 400_000
 """Squared distances that a fit looks at in each step: of fewer points where there are many dimensions."""
 REFIT_GROWTH = 1.04
-SPREAD, NEIGHBOURS, INCUMBENTS = 1000, 60, 5
+SPREAD, NEIGHBOURS, INCUMBENTS, FRONT_NEAR = 1000, 60, 5, 12
 REFINED, REFINEMENTS, ROUNDS = 4, 40, (0.1, 0.03, 0.01, 0.003, 0.001)
 BETA = 1.8
 
@@ -38,6 +40,9 @@ class Bayesian(Learner):
     stream = 3
     modelled_most = 32
 
+    def view(self, history: History, place: int, seed: int) -> History:
+        return history if _has_two(history) else super().view(history, place, seed)
+
     def learn(self, shape: Columns, history: History, seed: int) -> Model | None:
         models = learned(shape, history)
         return None if models.loss is None and models.feasible is None else models
@@ -45,18 +50,20 @@ class Bayesian(Learner):
 
 @dataclass(frozen=True)
 class Models:
-    """Of the loss, None before two values; of feasibility, None while nothing was infeasible. `incumbents`:
-    the best points that were seen; `lowest`: the posterior mean at the best seen point."""
+    """Of the loss, or of two, None before two values; of feasibility, None while nothing was infeasible.
+    `incumbents`: the best points that were seen; `lowest`: the posterior mean at the best seen point."""
 
     shape: Columns
-    loss: gp.Posterior | None
+    loss: gp.Posterior | Losses | None
     feasible: gp.Posterior | None
     threshold: float
     incumbents: Points
     lowest: float
 
     def best(self, place: int, chance: np.random.SeedSequence, seen: set[bytes]) -> Point | None:
-        return best_point(self, np.random.default_rng(chance), seen, optimistic=place % 2 == 1)
+        return best_point(
+            self, np.random.default_rng(chance), seen, optimistic=(place + place // TURNS) % 2 == 1
+        )
 
     def expecting(self, point: Point) -> "Models":
         loss = self.loss.believing(inputs(self.shape, point[None])) if self.loss else None
@@ -64,7 +71,9 @@ class Models:
 
     def promise(self, at: gp.Inputs, *, optimistic: bool) -> NDArray[np.float64]:
         total = np.zeros(len(at))
-        if self.loss is not None:
+        if isinstance(self.loss, Losses):
+            total += self.loss.promise(at)
+        elif self.loss is not None:
             mean, variance = self.loss.predict(at)
             deviation = np.sqrt(variance)
             if optimistic:
@@ -82,19 +91,45 @@ def learned(shape: Columns, history: History) -> Models:
     rows = inputs(shape, history.points)
     valued = np.flatnonzero(history.valued)
     pending = rows.rows(history.of(Fate.PENDING))
+    feasible, threshold = _feasibility(rows, history)
+    if _has_two(history):
+        both, front = _two(rows, history)
+        both = both and both.believing(pending)
+        return Models(shape, both, feasible, threshold, history.points[front], 0.0)
     loss, lowest, incumbents = None, 0.0, np.empty((0, len(shape.cells)))
     if len(valued) > 1:
         values = standardised(history.losses[valued])
-        kernel = _fitted(rows.rows(valued), history.losses[valued])
-        chosen = _kept(values)
+        kernel = fitted(rows.rows(valued), history.losses[valued])
+        chosen = kept(values)
         loss = gp.condition(kernel, rows.rows(valued[chosen]), values[chosen])
         lowest = float(loss.mean_at(loss.inputs).min())
         loss = loss.believing(pending)
     if len(valued):
         order = np.argsort(history.losses[valued], kind="stable")[:INCUMBENTS]
         incumbents = history.points[valued[order]]
-    feasible, threshold = _feasibility(rows, history)
     return Models(shape, loss, feasible, threshold, incumbents, lowest)
+
+
+def _has_two(history: History) -> bool:
+    return history.others is not None and history.others.shape[1] == 1
+
+
+def _two(rows: gp.Inputs, history: History) -> tuple[Losses | None, NDArray[np.intp]]:
+    """Of the trials that have both losses, and which of them are on the front."""
+    assert history.others is not None
+    whole = np.flatnonzero(history.valued & np.isfinite(history.others[:, 0]))
+    if len(whole) < 2:
+        return None, whole
+    raw = [history.losses[whole], history.others[whole, 0]]
+    values = np.column_stack([standardised(each) for each in raw])
+    chosen = kept(values.sum(axis=1))
+    first, second = (
+        gp.condition(fitted(rows.rows(whole), raw[place]), rows.rows(whole[chosen]), values[chosen, place])
+        for place in (0, 1)
+    )
+    expected = np.column_stack([each.mean_at(each.inputs) for each in (first, second)])
+    front, places = front_of(expected)
+    return Losses(first, second, front), whole[chosen][thinned(places, FRONT_NEAR)]
 
 
 def best_point(
@@ -135,13 +170,22 @@ def _feasibility(rows: gp.Inputs, history: History) -> tuple[gp.Posterior | None
     share = float((outcomes.sum() + 1) / (len(outcomes) + 2))
     deviation = float(np.sqrt(share * (1 - share)))
     values = (outcomes - share) / deviation
-    kernel = _fitted(rows.rows(known), outcomes)
-    newest = known[-POINTS_MOST:]
-    model = gp.condition(kernel, rows.rows(newest), values[-POINTS_MOST:])
+    kernel = fitted(rows.rows(known), outcomes)
+    kept_ = _both(outcomes)
+    model = gp.condition(kernel, rows.rows(known[kept_]), values[kept_])
     return model, (0.5 - share) / deviation
 
 
-def _kept(values: NDArray[np.float64]) -> NDArray[np.intp]:
+def _both(outcomes: NDArray[np.float64]) -> NDArray[np.intp]:
+    """At most `FEASIBLE_MOST` rows: as many of the rarer outcome as there are, up to half of them."""
+    no, yes = np.flatnonzero(outcomes == 0), np.flatnonzero(outcomes == 1)
+    rare = min(len(no), len(yes), FEASIBLE_MOST // 2)
+    rest = FEASIBLE_MOST - rare
+    most = (rare, rest) if len(no) <= len(yes) else (rest, rare)
+    return np.sort(np.concatenate([thinned(no, most[0]), thinned(yes, most[1])]))
+
+
+def kept(values: NDArray[np.float64]) -> NDArray[np.intp]:
     """At most `POINTS_MOST` rows: the best half of them by value, the rest the newest."""
     if len(values) <= POINTS_MOST:
         return np.arange(len(values))
@@ -150,7 +194,7 @@ def _kept(values: NDArray[np.float64]) -> NDArray[np.intp]:
     return np.sort(np.concatenate([best, newest]))
 
 
-def _fitted(rows: gp.Inputs, values: NDArray[np.float64]) -> gp.Kernel:
+def fitted(rows: gp.Inputs, values: NDArray[np.float64]) -> gp.Kernel:
     """Of the first rows, as many as a series that grows by 4 % allows, so that few trials need a new fit."""
     size = 2
     while (larger := max(size + 1, int(size * REFIT_GROWTH))) <= len(values):

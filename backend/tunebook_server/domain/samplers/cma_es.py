@@ -29,6 +29,8 @@ Array = NDArray[np.float64]
 
 STEP = 0.25
 """The first standard deviation, as a share of each range."""
+SEARCHES_KEPT = 3
+"""Of the last generations: a replay must not crowd out those of other studies."""
 TRIES = 20
 """Draws for a configuration that no trial has."""
 
@@ -88,7 +90,8 @@ def _followed(mean: Array, rows: Array) -> "CMA":
         search, restarts = _told(search, restarts, block[:, :-1], block[:, -1])
         told += len(block)
         chain.update(block.tobytes())
-        _SEARCHES.put(chain.digest(), (search, restarts))
+        if told + SEARCHES_KEPT * search.population_size > len(rows):
+            _SEARCHES.put(chain.digest(), (search, restarts))
         _SIZES.put(chain.digest(), search.population_size)
     return search
 

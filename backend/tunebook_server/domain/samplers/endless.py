@@ -5,12 +5,14 @@ from typing import ClassVar, Self
 
 from tunebook_server.domain.document import Document
 from tunebook_server.domain.errors import Fault
+from tunebook_server.domain.option import Option
 from tunebook_server.domain.search_space import SearchSpace
 
 
 @dataclass(frozen=True)
 class Endless:
     learns: ClassVar[bool] = False
+    options: ClassVar[tuple[Option, ...]] = ()
 
     @classmethod
     def parse(cls, options: Document) -> Self:

@@ -57,7 +57,9 @@ class Kernel:
 
     def between(self, left: Inputs, right: Inputs) -> Array:
         """Shape (len(left), len(right)), without noise."""
-        return self.signal * _matern(np.sqrt(self._squares(left, right)))
+        found = _matern(self._squares(left, right))
+        found *= self.signal
+        return found
 
     def _squares(self, left: Inputs, right: Inputs) -> Array:
         split = left.numeric.shape[1]
@@ -172,9 +174,16 @@ class _Density:
         return float(value), np.concatenate([lengths, [signal, noise]]) + off / self._spreads
 
 
-def _matern(distance: Array) -> Array:
-    scaled = ROOT_FIVE * distance
-    found: Array = (1 + scaled + scaled**2 / 3) * np.exp(-scaled)
+def _matern(squares: Array) -> Array:
+    """Of squared distances, which are used up: what an ask spends its time on makes no copies."""
+    scaled = np.sqrt(squares, out=squares)
+    scaled *= ROOT_FIVE
+    found = scaled * scaled
+    found /= 3.0
+    found += scaled
+    found += 1.0
+    np.negative(scaled, out=scaled)
+    found *= np.exp(scaled, out=scaled)
     return found
 
 

@@ -8,6 +8,7 @@ from typing import ClassVar
 from tunebook_server.domain.document import Document, as_integer, close_to, refuse, show
 from tunebook_server.domain.errors import Fault
 from tunebook_server.domain.hyperparameter import Boolean, Categorical, Float, Hyperparameter, Integer, along
+from tunebook_server.domain.option import Option
 from tunebook_server.domain.samplers.history import History
 from tunebook_server.domain.search_space import SearchSpace
 from tunebook_server.domain.trial import Configuration, Value
@@ -31,6 +32,7 @@ class Grid:
     others: int = POINTS
 
     learns: ClassVar[bool] = False
+    options: ClassVar[tuple[Option, ...]] = (Option(OPTION, "Points on each axis of numbers", POINTS),)
 
     @classmethod
     def parse(cls, options: Document) -> "Grid":

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from tunebook_server.domain.document import FAULTS_SHOWN, Document, refuse
 from tunebook_server.domain.errors import Fault, Invalid
+from tunebook_server.domain.option import Option
 from tunebook_server.domain.samplers.history import History
 from tunebook_server.domain.search_space import SearchSpace
 from tunebook_server.domain.trial import Configuration
@@ -20,6 +21,9 @@ class Manual:
     configurations: Sequence[object]
 
     learns: ClassVar[bool] = False
+    options: ClassVar[tuple[Option, ...]] = (
+        Option("configurations", "Configurations, as a JSON list of objects"),
+    )
 
     @classmethod
     def parse(cls, options: Document) -> "Manual":

@@ -25,7 +25,7 @@ def near(
     """`count` neighbours of each centre at normal distances, whose deviations are log-uniform from `smallest`
     to `largest`: shares of the range. What has cells goes at least to the next, what is nominal anywhere."""
     shape = (len(centres) * count, len(columns.cells))
-    start = np.repeat(centres, count, axis=0)
+    start = np.repeat(np.clip(centres, 0.0, 1.0), count, axis=0)  # a space may have been narrowed
     start = np.where(np.isnan(start), chance.random(shape), start)
     scales = np.exp(chance.uniform(np.log(smallest), np.log(largest), (shape[0], 1)))
     steps = scales * chance.standard_normal(shape)

@@ -5,7 +5,10 @@ from numpy.typing import NDArray
 
 from tunebook_server.domain.hyperparameter import Boolean, Categorical, Float, Searched
 from tunebook_server.domain.objective import Objective
+from tunebook_server.domain.samplers.columns import columns
+from tunebook_server.domain.samplers.fidelity import Reached, at_one_fidelity
 from tunebook_server.domain.samplers.history import Fate, History
+from tunebook_server.domain.samplers.learner import quasi_random_first
 from tunebook_server.domain.search_space import SearchSpace
 from tunebook_server.domain.trial import TrialState
 from tunebook_server.domain.trial_columns import TrialColumns
@@ -13,22 +16,36 @@ from tunebook_server.domain.trial_columns import TrialColumns
 Array = NDArray[np.float64]
 
 
-def recorded(trials: TrialColumns, space: SearchSpace, objective: Objective) -> History:
-    """In order of the trials' numbers. A failed trial says nothing about its values and is left out, as is
-    one that was stopped before it had a value; a trial that completed without a finite one is
-    infeasible."""
+def recorded(
+    trials: TrialColumns, space: SearchSpace, objective: Objective, reached: Reached | None = None
+) -> History:
+    """Its rows are the trials in `order`. `reached`: where a scheduler ends trials early."""
+    rows, fates = order(trials), fates_of(trials)
+    valued = np.isin(fates, [Fate.FINISHED, Fate.STOPPED])
+    losses = np.where(valued, objective.sign * trials.objective, np.nan)
+    history = History(_points(trials, space)[rows], losses[rows], fates[rows])
+    if reached is None:
+        return history
+    return at_one_fidelity(history, trials.ids[rows], reached, quasi_random_first(space))
+
+
+def order(trials: TrialColumns) -> NDArray[np.intp]:
+    """As they ended, then those that have not, by number."""
+    return np.lexsort((trials.numbers, trials.finished_at))  # NaN comes last
+
+
+def fates_of(trials: TrialColumns) -> NDArray[np.int8]:
+    """A failed trial says nothing about its values, nor does one that was stopped before it had a value; one
+    that completed without a finite one is infeasible."""
     pending = trials.in_state(TrialState.QUEUED, TrialState.CLAIMED, TrialState.RUNNING)
     completed, stopped = trials.in_state(TrialState.COMPLETED), trials.in_state(TrialState.STOPPED)
     finite = np.isfinite(trials.objective)
-    fates = np.full(len(trials), -1, np.int8)
+    fates = np.full(len(trials), Fate.ASIDE, np.int8)
     fates[pending] = Fate.PENDING
     fates[trials.infeasible | (completed & ~finite)] = Fate.INFEASIBLE
     fates[completed & finite] = Fate.FINISHED
     fates[stopped & finite] = Fate.STOPPED
-    counts = fates >= 0
-    valued = (completed | stopped) & finite
-    losses = np.where(valued, objective.sign * trials.objective, np.nan)
-    return History(_points(trials, space)[counts], losses[counts], fates[counts])
+    return fates
 
 
 def _points(trials: TrialColumns, space: SearchSpace) -> Array:
@@ -36,11 +53,12 @@ def _points(trials: TrialColumns, space: SearchSpace) -> Array:
     for place, parameter in enumerate(space.dimensions):
         values = trials.values.get(space.key(parameter))
         if values is not None:
-            points[:, place] = _units(parameter, values)
+            points[:, place] = units(parameter, values)
+    points[np.isnan(columns(space).settle(points))] = np.nan  # of one value only, and inactive
     return points
 
 
-def _units(parameter: Searched, values: Array) -> Array:
+def units(parameter: Searched, values: Array) -> Array:
     """`to_unit` for many; categories come as their places."""
     if isinstance(parameter, Categorical | Boolean):
         return (values + 0.5) / (parameter.size or 1)

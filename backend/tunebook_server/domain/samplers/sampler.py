@@ -1,8 +1,10 @@
 """What every sampler promises."""
 
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, Self
 
+from tunebook_server.domain.document import Document
 from tunebook_server.domain.errors import Fault
+from tunebook_server.domain.option import Option
 from tunebook_server.domain.samplers.history import History
 from tunebook_server.domain.search_space import SearchSpace
 from tunebook_server.domain.trial import Configuration
@@ -11,6 +13,11 @@ from tunebook_server.domain.trial import Configuration
 class Sampler(Protocol):
     learns: ClassVar[bool]
     """Whether it looks at the history at all."""
+    options: ClassVar[tuple[Option, ...]]
+
+    @classmethod
+    def parse(cls, options: Document) -> Self:
+        """Every fault goes into the document."""
 
     def suggest(
         self, space: SearchSpace, *, seed: int, index: int, count: int, history: History | None = None

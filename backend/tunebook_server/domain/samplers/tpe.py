@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp, ndtr, ndtri
 
 from tunebook_server.domain.samplers.columns import Columns, Points
-from tunebook_server.domain.samplers.history import History
+from tunebook_server.domain.samplers.history import Fate, History, thinned
 from tunebook_server.domain.samplers.learner import Learner, Model, Point
 from tunebook_server.domain.samplers.proposals import unseen
 
@@ -57,16 +57,12 @@ def best_point(
 
 
 def split(history: History) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """The good trials, and at most `OTHERS_MOST` others: half of them the newest, half at equal steps."""
+    """The good trials, and at most `OTHERS_MOST` others."""
     valued = np.flatnonzero(history.valued)
     order = valued[np.argsort(history.losses[valued], kind="stable")]
     good = order[: min(int(np.ceil(GOOD_SHARE * len(order))), GOOD_MOST)]
-    others = np.setdiff1d(np.arange(len(history)), good)
-    if len(others) > OTHERS_MOST:
-        half = OTHERS_MOST // 2
-        steps = np.linspace(0, len(others) - half - 1, OTHERS_MOST - half).astype(np.intp)
-        others = np.concatenate([others[steps], others[-half:]])
-    return good, others
+    others = np.setdiff1d(np.flatnonzero(~history.of(Fate.ASIDE)), good)
+    return good, thinned(others, OTHERS_MOST)
 
 
 class Density:

@@ -20,7 +20,7 @@ async function preview() {
 
 const later = () => (clearTimeout(timer), (timer = setTimeout(preview, WAIT_MS)));
 
-/** Shows the fields that belong to the chosen type of a hyperparameter. */
+/** Shows the fields that belong to the chosen type of a hyperparameter, or to the chosen scheduler. */
 function fit(/** @type {any} */ row) {
   const type = row.querySelector("[data-type]").value;
   for (const field of row.querySelectorAll("[data-for]")) {
@@ -30,7 +30,7 @@ function fit(/** @type {any} */ row) {
 }
 
 form.addEventListener("input", (event) => {
-  const row = /** @type {Element} */ (event.target).closest(".parameter");
+  const row = /** @type {Element} */ (event.target).closest("[data-typed]");
   if (row) fit(row);
   later();
 });
@@ -56,10 +56,10 @@ form.addEventListener("submit", async (event) => {
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("design");
   if (!fresh) return;
   form.replaceChildren(...document.adoptNode(fresh).childNodes);
-  form.querySelectorAll(".parameter").forEach(fit);
+  form.querySelectorAll("[data-typed]").forEach(fit);
   await preview();
   /** @type {HTMLElement | null} */ (beside.querySelector("[name=mend]"))?.focus({ preventScroll: true });
 });
 
-form.querySelectorAll(".parameter").forEach(fit);
+form.querySelectorAll("[data-typed]").forEach(fit);
 preview();
