@@ -14,14 +14,14 @@ stack: $(STAMP)
 	$(BIN)/python -m stack $(STACK)
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 3 --dist loadfile
 
 # The promises at full size, most of them two at a time (at most an hour on two cores); their figures go into
 # docs/reliability.md.
 SOAK := -m pytest tests/promises --soak --figures .soak.jsonl
 soak: $(STAMP)
 	rm -f .soak.jsonl
-	$(BIN)/python $(SOAK) -m "not quiet" -n 2 --dist loadgroup; first=$$?; $(BIN)/python $(SOAK) -m quiet; \
+	$(BIN)/python $(SOAK) -m "not quiet" -n 2 --dist loadfile; first=$$?; $(BIN)/python $(SOAK) -m quiet; \
 		passed=$$(($$first + $$?)); $(BIN)/python -m tests.promises.table .soak.jsonl && exit $$passed
 
 check: lint types
@@ -36,7 +36,7 @@ types: $(STAMP)
 bench: $(STAMP)
 	for bench in ingest report ask open_study findings_cost; do $(BIN)/python -m benchmarks.$$bench || exit 1; done
 screenshots: $(STAMP)
-	for part in playbook tutorial watching; do $(BIN)/python -m screenshots $$part || exit 1; done
+	for part in playbook tutorial watching schedulers; do $(BIN)/python -m screenshots $$part || exit 1; done
 lock: $(STAMP)
 	$(BIN)/uv pip compile pyproject.toml --extra dev --generate-hashes --universal --python-version 3.11 \
 		--no-header --quiet -o requirements.lock

@@ -3,6 +3,7 @@
     python -m screenshots playbook    # generated studies of the shape of the playbook's figures
     python -m screenshots tutorial    # one real round on the digits, from `tunebook up` to the report
     python -m screenshots watching    # two hosts at work, one of them lost for a while
+    python -m screenshots schedulers  # halving and a population that copies its leaders
     python -m screenshots gallery --folder /tmp/gallery    # every page in every look, to look at
 
 Needs the development install and Chromium. Writes to docs/images, where no folder is named.
@@ -11,13 +12,14 @@ Needs the development install and Chromium. Writes to docs/images, where no fold
 import argparse
 from pathlib import Path
 
-from screenshots import gallery, playbook, tutorial, watching
+from screenshots import gallery, playbook, schedulers, tutorial, watching
 
 IMAGES = Path(__file__).parents[1] / "docs/images"
 TAKE = {
     "playbook": playbook.take,
     "tutorial": tutorial.take,
     "watching": watching.take,
+    "schedulers": schedulers.take,
     "gallery": gallery.take,
 }
 

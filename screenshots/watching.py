@@ -1,10 +1,6 @@
 """Three hosts at work on the digits, for docs/watching.md: one is killed and comes back, one is drained."""
 
-import os
 import signal
-import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,39 +8,23 @@ from typing import Any
 
 import psutil
 
-from screenshots.camera import Camera, camera
-from tests.browser.window import Site, log_in
-from tests.live import Live, Process, tunebook, until
-from tests.template import make_template
-from tunebook_server.embedded.postgres import Postgres
-from tunebook_server.storage.engine import connect
+from screenshots.camera import Camera
+from screenshots.installation import installation, run_study
+from tests.live import Live, Process, until
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
 STUDIES = ("digits_study.toml", "digits_narrow.toml")
 SLOTS = 2
 TIMINGS = {"TUNEBOOK_BEAT_SECONDS": "3", "TUNEBOOK_LEASE_SECONDS": "20", "TUNEBOOK_FENCE_SECONDS": "15"}
 
 
 def take(folder: Path) -> None:
-    with tempfile.TemporaryDirectory(prefix="tunebook-watching-") as place, camera(folder) as made:
-        postgres = Postgres(Path(place) / "postgres")
-        postgres.start()
-        try:
-            make_template(postgres)
-            data = Path(place) / "data"
-            data.mkdir()
-            with tunebook(postgres, data, **TIMINGS) as live:
-                engine = connect(live.database_url)
-                log_in(made.page.context, Site(live.url, engine, {}))
-                engine.dispose()
-                _work(live, made)
-        finally:
-            postgres.stop()
+    with installation(folder, **TIMINGS) as (live, made):
+        _work(live, made)
 
 
 def _work(live: Live, made: Camera) -> None:
     for name in STUDIES:
-        _create(live, EXAMPLES / name)
+        run_study(live, name)
     with _host(live, "a"), _host(live, "c"):
         with _host(live, "b") as killed:
             _ended(live, 6)
@@ -76,12 +56,6 @@ def _shoot(live: Live, made: Camera) -> None:
 
 def _trials(live: Live) -> list[dict[str, Any]]:
     return [trial for study in live.api.get("/studies")["items"] for trial in live.trials(study["id"])]
-
-
-def _create(live: Live, study: Path) -> None:
-    argv = [sys.executable, "-m", "tunebook", "study", "run", str(study)]
-    environment = {"TUNEBOOK_URL": live.url, "TUNEBOOK_TOKEN": live.token, "PATH": os.environ["PATH"]}
-    subprocess.run(argv, env=environment, check=True)
 
 
 def _power_cut(worker: Process) -> None:

@@ -18,6 +18,7 @@ from tests.promises import options
 from tests.promises.options import pytest_addoption
 from tests.template import make_template
 from tunebook_server.embedded.postgres import Postgres
+from tunebook_server.services import suggesting
 from tunebook_server.storage.engine import connect
 
 # A busy machine is no fault of the code: examples are limited by number, never by time. In CI they are the
@@ -29,6 +30,9 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("unhurried")
+
+# Two test processes share two cores: BLAS threads that wait for one another would spin on them.
+suggesting.use_one_core()
 
 # A shell has what it starts in the background ignore Ctrl-C, nohup a closed terminal; children would inherit
 # that. A handler of our own is not inherited, and ignores as well.
@@ -62,7 +66,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
 def database_url(postgres: Postgres) -> Iterator[str]:
     """A migrated, empty database of the test's own."""
     name = f"test_{next(_names)}"
-    _execute(postgres, f"CREATE DATABASE {name} TEMPLATE template")
+    _execute(postgres, f"CREATE DATABASE {name} TEMPLATE template STRATEGY FILE_COPY")  # half the time
     yield postgres.url(name)
     _execute(postgres, f"DROP DATABASE {name} WITH (FORCE)")
 

@@ -27,7 +27,8 @@ from tunebook_server.storage.engine import connect
 BEAT_SECONDS, LEASE_SECONDS, FENCE_SECONDS, SWEEP_SECONDS = 1.0, 6.0, 5.0, 1.0
 GRACE_SECONDS = 2.0
 PATIENCE_SECONDS = 60.0
-POLL_SECONDS = 0.05
+POLL_SECONDS, POLL_MOST_SECONDS = 0.05, 0.25
+"""Between two looks; the longer a wait, the rarer: a look costs the server work of its own."""
 PROGRAM = "import sys, tunebook.cli; sys.exit(tunebook.cli.main())"
 ENDED = {"completed", "infeasible", "stopped", "failed"}
 
@@ -37,14 +38,15 @@ _names = itertools.count()
 
 def until(condition: Callable[[], T | None], what: str, within_seconds: float = PATIENCE_SECONDS) -> T:
     """The condition's first true value; fails the test when that takes too long."""
-    end = time.monotonic() + within_seconds
+    began = time.monotonic()
     while True:
         value = condition()
         if value:
             return value
-        if time.monotonic() > end:
+        waited = time.monotonic() - began
+        if waited > within_seconds:
             pytest.fail(f"after {within_seconds:g} s still not: {what}")
-        time.sleep(POLL_SECONDS)
+        time.sleep(min(max(waited / 10, POLL_SECONDS), POLL_MOST_SECONDS))
 
 
 @dataclass
@@ -178,14 +180,16 @@ class Live:
         checkpoints: Mapping[str, object] | None = None,
         resources: Mapping[str, object] | None = None,
         processes: int = 1,
+        metric: str = "loss",
+        design: Mapping[str, object] | None = None,
         space: Sequence[Mapping[str, object]] = (
             {"name": "rate", "type": "float", "low": 0.1, "high": 1.0, "role": "nuisance"},
         ),
         **template: object,
     ) -> int:
-        """A running study of a job template of its own, minimising "loss"; its id.
+        """A running study of a job template of its own; its id.
 
-        `template`: what else the template says, such as `silence_seconds`.
+        `design`: what else its document says; `template`: the template, such as `silence_seconds`.
         """
         self.names += 1
         name = f"study-{self.names}"
@@ -203,12 +207,13 @@ class Live:
         document = {
             "name": name,
             "goal": "a test",
-            "objective": {"metric": "loss", "direction": "minimize", "evaluation": "best"},
+            "objective": {"metric": metric, "direction": "minimize", "evaluation": "best"},
             "sampler": {"name": "halton", "seed": 1, "options": {}},
             "budget": {"trials": trials, "parallel": parallel, "attempts": attempts},
             "space": list(space),
             "job": {"template": name},
             "checkpoints": checkpoints or {},
+            **(design or {}),
         }
         self.studies.append(int(self.api.post(f"/projects/{project}/studies", document)["id"]))
         return self.studies[-1]
@@ -290,8 +295,7 @@ class Live:
         until(answers, f"{api.url} answers; see {server.log}")
 
     def _sees(self, name: str) -> bool:
-        rows = self.api.get("/workers")["items"]
-        return any(row.get("worker", row)["name"] == name for row in rows)
+        return any(row.get("worker", row)["name"] == name for row in self.api.pages("/workers"))
 
 
 @contextlib.contextmanager

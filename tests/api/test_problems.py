@@ -233,6 +233,23 @@ def test_wrong_types_are_refused(site: Site, world: World) -> None:
                     problem(answer)
 
 
+def test_a_mistyped_field_or_word_is_told_the_near_one(site: Site, world: World) -> None:
+    routes = bodies(world)
+    found = refused(site, routes["study change"], b'{"budgt": 50}')
+    assert (found["detail"], found["field"]) == ("budgt: there is no such field here", "budgt")
+    assert found["remedy"] == "Did you mean budget? Leave it out, or look for a mistyped name."
+    inside = refused(site, routes["removals"], b'{"roots": [{"uri": "/c", "share": true}]}')
+    remedies = {fault["field"]: fault["remedy"] for fault in inside["faults"]}
+    assert remedies["roots.0.share"].startswith("Did you mean shared? ")
+    listed = site.request("GET", f"/api/v1/studies/{world.study}/trials?state=faild", by="owner")
+    found = problem(listed, 422)
+    assert found["detail"] == "state.0: is 'faild'"
+    words = "queued, claimed, running, completed, infeasible, stopped or failed"
+    assert found["remedy"] == f"Did you mean failed? Use {words}."
+    found = refused(site, routes["study change"], b'{"state": 3}')
+    assert found["remedy"].startswith("Use running")
+
+
 def test_numbers_beyond_64_bits_are_refused(site: Site, world: World) -> None:
     routes = bodies(world)
     for name, route in routes.items():

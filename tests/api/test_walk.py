@@ -32,13 +32,21 @@ def test_a_study_from_its_document_to_its_end(site: Site, world: World) -> None:
         for name, array in (("step", steps), ("value", values))
     }
     batch = {"epoch": 1, "sequence": 1, "series": {"valid/error": column}}
-    assert ok(site.post(f"{trial}:report", batch, by="trial")) == {"points": 1000, "duplicate": False}
+    assert ok(site.post(f"{trial}:report", batch, by="trial")) == {
+        "points": 1000,
+        "duplicate": False,
+        "end": "",
+    }
     lists = {
         "epoch": 1,
         "sequence": 1,
         "series": {"valid/error": {"step": steps.tolist(), "value": values.tolist()}},
     }
-    assert ok(site.post(f"{trial}:report", lists, by="trial")) == {"points": 1000, "duplicate": True}
+    assert ok(site.post(f"{trial}:report", lists, by="trial")) == {
+        "points": 1000,
+        "duplicate": True,
+        "end": "",
+    }
     ok(site.post(f"{trial}:checkpoint", {"epoch": 1, "step": 500, "uri": "/tmp/1/500.npz"}, by="trial"))
     log = {"epoch": 1, "sequence": 0, "content_base64": base64.b64encode("Époque 1\n".encode()).decode()}
     ok(site.post(f"{trial}:log", log, by="trial"))

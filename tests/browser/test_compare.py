@@ -10,7 +10,7 @@ from tests.browser.window import Site, Visit
 from tests.comparing import grow
 from tunebook_server.services import findings, studies, trials
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 Open = Callable[..., Visit]
 
 

@@ -14,7 +14,7 @@ from tunebook_server.domain.changes import Fix, Range, Trials, document
 from tunebook_server.domain.study import Study
 from tunebook_server.services import studies
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 Open = Callable[..., Visit]
 
 HOSTILE = "<img src=x onerror=alert(1)> {{7*7}}"

@@ -24,7 +24,7 @@ from tunebook_server.services import (
 )
 from tunebook_server.services.checkpoints import Resumed
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 Open = Callable[..., Visit]
 
 PAYLOADS = (

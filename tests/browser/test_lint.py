@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 
 from tests.browser.window import Site, Visit
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 Open = Callable[..., Visit]
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 from tests.browser.window import Site, Visit, serving
 from tunebook_server.services import access, logs, trials
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 Open = Callable[..., Visit]
 
 

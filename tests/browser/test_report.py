@@ -9,7 +9,7 @@ from tests.browser.test_hostile import PAYLOADS
 from tests.browser.window import Site, log_in
 from tunebook_server.services import findings, rounds, studies
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 
 WORDS = "\n".join(PAYLOADS)
 

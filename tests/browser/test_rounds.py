@@ -11,7 +11,7 @@ from tests.browser.window import Site, Visit
 from tests.services.making import make_study
 from tunebook_server.services import projects, rounds, studies
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 Open = Callable[..., Visit]
 
 

@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.window import UNFOLD, Site, Visit
 from tunebook_server.services import findings, metrics, trials
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 Open = Callable[..., Visit]
 
 TRACES = """view => view.querySelector('.plot')._fullData.map(trace => ({

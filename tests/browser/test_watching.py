@@ -12,7 +12,7 @@ from tests.browser.window import Site, Visit, serving
 from tests.services.making import ACTOR, make_study, make_worker
 from tunebook_server.services import access, claims, logs, metrics, workers
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 Open = Callable[..., Visit]
 MEBIBYTE = 1 << 20
 PIECES = 8

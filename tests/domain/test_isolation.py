@@ -135,4 +135,5 @@ def _some(columns: TrialColumns, places: NDArray[np.int64]) -> TrialColumns:
         best_step=columns.best_step[places],
         last_step=columns.last_step[places],
         values={key: column[places] for key, column in columns.values.items()},
+        finished_at=columns.finished_at[places],
     )

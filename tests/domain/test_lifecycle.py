@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tunebook_server.domain import lifecycle
 from tunebook_server.domain.errors import Fenced, Invalid
-from tunebook_server.domain.lifecycle import FINISHABLE, Outcome
+from tunebook_server.domain.lifecycle import FINISHABLE, Outcome, Verdict
 from tunebook_server.domain.trial import ENDED, HELD, Trial, TrialState
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -35,6 +35,7 @@ def test_only_the_epoch_that_holds_a_trial_passes_the_fence(
     attempts=st.integers(1, 5),
     most=st.integers(1, 5),
     cancelled=st.booleans(),
+    final=st.booleans(),
     fates=st.lists(
         st.builds(
             lifecycle.Fate,
@@ -45,15 +46,15 @@ def test_only_the_epoch_that_holds_a_trial_passes_the_fence(
     ),
 )
 def test_endings(
-    outcome: Outcome, attempts: int, most: int, cancelled: bool, fates: list[lifecycle.Fate]
+    outcome: Outcome, attempts: int, most: int, cancelled: bool, final: bool, fates: list[lifecycle.Fate]
 ) -> None:
     held = trial(attempts=attempts, cancel_requested_at=NOW if cancelled else None)
-    ending = lifecycle.end(held, outcome, "why", max_attempts=most, fates=fates)
+    ending = lifecycle.end(held, outcome, "why", max_attempts=most, fates=fates, final=final)
     assert ending.outcome is outcome
-    assert ending.charged == (outcome not in (Outcome.RELEASED, Outcome.PREEMPTED))
+    assert ending.charged == (outcome not in (Outcome.RELEASED, Outcome.PREEMPTED, Outcome.PAUSED))
     if ending.state is TrialState.QUEUED:
         assert not cancelled
-        assert not ending.charged or attempts < most
+        assert not ending.charged or (attempts < most and not final)
     else:
         assert ending.state in ENDED
     if ending.poisoned:
@@ -67,17 +68,29 @@ def test_endings(
 @pytest.mark.parametrize(
     ("objective", "points", "wanted"),
     [
-        (0.5, 1, (Outcome.COMPLETED, "")),
-        (None, 3, (Outcome.INFEASIBLE, "diverged: loss was not finite")),
-        (None, 0, (Outcome.FAILED, "ended without a value of loss")),
+        (0.5, 1, Verdict(Outcome.COMPLETED, "")),
+        (None, 3, Verdict(Outcome.INFEASIBLE, "diverged: loss was not finite")),
+        (None, 0, Verdict(Outcome.FAILED, "ended without a value of loss", "loss")),
     ],
 )
-def test_a_completed_attempt_needs_a_value(
-    objective: float | None, points: int, wanted: tuple[Outcome, str]
-) -> None:
+def test_a_completed_attempt_needs_a_value(objective: float | None, points: int, wanted: Verdict) -> None:
     done = trial(objective=objective, objective_points=points)
     assert lifecycle.judge(Outcome.COMPLETED, "", metric="loss", trial=done) == wanted
-    assert lifecycle.judge(Outcome.STOPPED, "x", metric="loss", trial=done) == (Outcome.STOPPED, "x")
+    assert lifecycle.judge(Outcome.STOPPED, "x", metric="loss", trial=done) == Verdict(Outcome.STOPPED, "x")
+
+
+@pytest.mark.parametrize(
+    ("reported", "said"),
+    [
+        ([], "nothing"),
+        (["lr", "val/loss"], "val/loss, lr"),
+        (["a", "b", "c", "d", "valid_loss", "e"], "valid_loss, a, b, c, d, …"),
+        (["x" * 200], "x" * 39 + "…"),
+    ],
+)
+def test_what_came_instead_of_a_value_is_said_shortly(reported: list[str], said: str) -> None:
+    verdict = Verdict(Outcome.FAILED, "ended without a value of valid/loss", "valid/loss").beside(reported)
+    assert verdict.reason == f"ended without a value of valid/loss (it reported {said})"
 
 
 @pytest.mark.parametrize("word", ["lost", "released", "queued", "", "COMPLETED", "x" * 1000])

@@ -5,6 +5,7 @@ import pytest
 from tunebook_server.domain.metric_roles import (
     MetricRole,
     find,
+    is_better_higher,
     is_clipping_threshold,
     is_learning_rate,
     role_of,
@@ -73,3 +74,21 @@ def test_hyperparameters_by_name() -> None:
     clipping = ["clip", "clip_norm", "gradient_clipping", "gradClip", "max_grad_norm"]
     assert [is_clipping_threshold(name) for name in clipping] == [True] * len(clipping)
     assert not any(is_clipping_threshold(name) for name in ("clip_range", "clip_epsilon", "max_norm", "norm"))
+
+
+@pytest.mark.parametrize(
+    ("metrics", "higher"),
+    [
+        (
+            ["valid/accuracy", "test_acc", "AUC", "val/rocAuc", "f1_macro", "mAP", "R2", "episode/reward"],
+            True,
+        ),
+        (
+            ["valid/loss", "valid/error", "accuracy_gap", "auc_error", "top1_error", "perplexity", "rmse"],
+            False,
+        ),
+        (["map_seconds", "neg_return", "system/recall", "account", "remap"], False),
+    ],
+)
+def test_names_of_what_is_better_when_there_is_more_of_it(metrics: list[str], higher: bool) -> None:
+    assert [is_better_higher(metric) for metric in metrics] == [higher] * len(metrics)

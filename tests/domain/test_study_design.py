@@ -179,6 +179,22 @@ def test_a_grid_above_four_dimensions_warns_and_starts() -> None:
     assert StudyDesign.parse(DOCUMENT).warnings() == ()
 
 
+@pytest.mark.parametrize(
+    ("objective", "warned"),
+    [
+        ({"metric": "valid/accuracy"}, True),
+        ({"metric": "valid/accuracy", "direction": "minimize"}, False),
+        ({"metric": "valid/loss"}, False),
+    ],
+)
+def test_a_measure_that_should_grow_is_not_minimized_in_silence(
+    objective: dict[str, str], warned: bool
+) -> None:
+    warnings = StudyDesign.parse({**DOCUMENT, "objective": objective}).warnings()
+    assert [each.field for each in warnings] == ["objective.direction"] * warned
+    assert all("maximize" in each.remedy for each in warnings)
+
+
 @given(
     documents(),
     st.sampled_from(["halton", "random", "grid"]),

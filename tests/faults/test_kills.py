@@ -10,7 +10,7 @@ from tests.faults.train import loss
 from tests.faults.tree import Up
 from tests.live import LEASE_SECONDS, until
 
-pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("faults")]
+pytestmark = pytest.mark.faults
 
 VICTIMS = ("supervisor", "training", "worker", "server", "postgres") * 2
 TRIALS, STEPS = 6, 30

@@ -14,7 +14,7 @@ import pytest
 from tests.faults.tree import Up
 from tests.live import until
 
-pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("faults")]
+pytestmark = pytest.mark.faults
 
 
 def test_ctrl_c_ends_all_of_it_within_ten_seconds_and_the_next_start_goes_on(up: Up, record: Path) -> None:

@@ -46,4 +46,6 @@ def trials(count: int, *, infeasible_every: int = 0, running: int = 0, seed: int
     numbers = np.arange(count)
     steps = np.where(np.isfinite(objective), 100.0, np.nan)
     values = columns_by_key(SPACE, configurations)
-    return TrialColumns(numbers + 1000, numbers, states, objective, steps, steps, values)
+    return TrialColumns(
+        numbers + 1000, numbers, states, objective, steps, steps, values, numbers.astype(np.float64)
+    )

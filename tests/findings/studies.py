@@ -50,6 +50,7 @@ def study(
         last,
         last,
         columns_by_key(parsed, configurations),
+        numbers.astype(np.float64),
     )
     return Results(objective, parsed, trials, columns, seed=seed)
 

@@ -64,6 +64,7 @@ def results(name: str, seed: int) -> Results:
         _of_feasible(infeasible, [points.steps[at] for points, at in zip(ended, counted, strict=True)]),
         np.array([points.steps[-1] for points in ended], dtype=float),
         columns_by_key(space, real.configurations()),
+        numbers.astype(np.float64),
     )
     by_id = dict(zip(columns.ids.tolist(), curves, strict=True))
     return Results(objective, space, len(trials), columns, curves=by_id, seed=seed)

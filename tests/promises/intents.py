@@ -116,6 +116,8 @@ async def worker(actor: Actor, name: str) -> None:
     """Registers, beats and leaves."""
     asked = {"name": name, "slots": 2}
     made = await actor.do("worker.register", "POST", "/workers:register", asked)
+    which = {"started_at": made["started_at"]}
     for _ in range(3):
-        await actor.do("worker.beat", "POST", f"/workers/{made['id']}:beat", {"running": []}, keyed=False)
-    await actor.do("worker.stopped", "POST", f"/workers/{made['id']}:stopped", {}, keyed=False)
+        beat = {"running": [], **which}
+        await actor.do("worker.beat", "POST", f"/workers/{made['id']}:beat", beat, keyed=False)
+    await actor.do("worker.stopped", "POST", f"/workers/{made['id']}:stopped", which, keyed=False)

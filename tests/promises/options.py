@@ -15,10 +15,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def choose(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leaves out what is marked `soak`; or, at full size, where tests mostly wait, has two files at once."""
+    """Leaves out what is marked `soak`, but at full size."""
     if config.getoption("--soak"):
-        for item in items:
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
         return
     left_out = [item for item in items if item.get_closest_marker("soak")]
     config.hook.pytest_deselected(items=left_out)

@@ -62,7 +62,7 @@ def main() -> None:
     wait_for(Path(back))
     back_at = time.time()
     for trial in trials:
-        trial._finished = True
+        trial._end = "completed"
         trial._append({"type": "finish", "state": "completed", "reason": "", "dropped": 0}, last=True)
         trial._writer.close()
         trial._courier._closing.set()

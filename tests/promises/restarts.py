@@ -102,7 +102,8 @@ def answered_through_a_sigterm(
         with pytest.raises(psutil.TimeoutExpired):
             server.wait(0.5)  # they are waited for
         locking.rollback()
-        assert [answer.result() for answer in answers] == [{"points": 1, "duplicate": False}] * waiting
+        taken = {"points": 1, "duplicate": False, "end": ""}
+        assert [answer.result() for answer in answers] == [taken] * waiting
         assert server.wait(20) in (0, None)  # None: not our child
     seconds = time.monotonic() - started
     assert seconds <= DRAINED_SECONDS

@@ -13,7 +13,7 @@ from tests.promises.jobs import family, goes_on, kill_all, rows, states, train_s
 from tests.promises.kills import Kill, check_deaths, kill, p95
 from tunebook_server.embedded.postgres import Postgres
 
-pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("promises")]
+pytestmark = pytest.mark.faults
 
 SLOTS = 2
 

@@ -16,7 +16,7 @@ from tunebook.api import Api
 from tunebook.errors import TunebookError
 from tunebook_server.embedded.postgres import Postgres
 
-pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("promises")]
+pytestmark = pytest.mark.faults
 
 GONE_SECONDS = 5.0
 REPORTS = """

@@ -12,7 +12,7 @@ from tests.promises.test_storm import create, items, overlap_seconds
 from tests.stack import needs
 from tests.stack.conftest import TIMINGS
 
-pytestmark = [needs.namespaces, pytest.mark.soak, pytest.mark.faults, pytest.mark.xdist_group("stack")]
+pytestmark = [needs.namespaces, pytest.mark.soak, pytest.mark.faults]
 
 TRIALS, CUTS = 5, 7
 UNFENCED = "from tunebook_worker.beats import Beats\nBeats.silent_seconds = lambda beats: 0.0\n"

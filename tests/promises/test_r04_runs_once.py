@@ -15,7 +15,7 @@ from tests.promises.jobs import rows
 from tests.promises.redis_server import Redis
 from tunebook_server.embedded.postgres import Postgres
 
-pytestmark = [redis_server.needs, pytest.mark.redis, pytest.mark.faults, pytest.mark.xdist_group("promises")]
+pytestmark = [redis_server.needs, pytest.mark.redis, pytest.mark.faults]
 
 TIMINGS = {
     "TUNEBOOK_BEAT_SECONDS": "5",

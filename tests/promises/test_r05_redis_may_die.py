@@ -20,7 +20,7 @@ from tunebook.api import Api
 from tunebook.errors import TunebookError
 from tunebook_server.embedded.postgres import Postgres
 
-pytestmark = [redis_server.needs, pytest.mark.redis, pytest.mark.faults, pytest.mark.xdist_group("promises")]
+pytestmark = [redis_server.needs, pytest.mark.redis, pytest.mark.faults]
 
 TRIALS, WORKERS, SLOTS = 200, 2, 3
 TROUBLE_SECONDS, AWAY_SECONDS = 10.0, 3.0

@@ -13,9 +13,10 @@ from tests.promises.jobs import outcomes, rows
 from tunebook_server.broker import TRIAL_QUEUE, TRIAL_TASK
 from tunebook_server.embedded.postgres import Postgres
 
-pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("promises")]
+pytestmark = pytest.mark.faults
 
 MOST_TIMES, FORGED_SHARE = 20, 0.05
+GIVES = "from tests.promises import variants; variants.give_what_is_taken()"
 JOB = """
 import pathlib, tunebook
 trial = tunebook.current_trial()
@@ -51,6 +52,24 @@ def test_doubled_shuffled_and_forged_hints(
         assert outcomes(live) == ["completed"] * trials
     assert sorted(map(int, executions)) == list(range(trials))
     figures(trials=trials, hints=len(hints), forged=len(forged), executions=len(executions))
+
+
+def test_a_server_that_gives_what_is_taken_would_run_it_again(
+    postgres: Postgres, tmp_path: Path, figures: Figures
+) -> None:
+    """The control: then each further hint is another execution of the same trial."""
+    with tunebook(postgres, tmp_path, variant=GIVES) as live:
+        live.study(live.script(JOB), trials=4, parallel=4)
+        with live.worker(slots=2):
+            until(lambda: run_again(tmp_path), "a trial has run again")
+        assert run_again(tmp_path)
+    figures(control="a server that gives what is taken: caught, a trial ran twice")
+
+
+def run_again(folder: Path) -> bool:
+    file = folder / "executions"
+    executions = file.read_text().split() if file.exists() else []
+    return len(executions) > len(set(executions))
 
 
 def forge(known: list[int], chance: random.Random) -> list[int]:

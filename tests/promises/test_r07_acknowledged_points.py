@@ -13,7 +13,7 @@ from tests.promises.crashes import WRITERS, write_through_crashes
 from tests.promises.loops import LONG_LEASE
 from tunebook_server.embedded.postgres import Postgres
 
-pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("promises")]
+pytestmark = pytest.mark.faults
 
 
 def test_an_acknowledged_point_survives_a_crash_of_the_database(

@@ -12,7 +12,7 @@ from tests.promises.loops import LONG_LEASE, ask, loop_study
 from tests.promises.restarts import answered_through_a_sigterm, train_through_restarts
 from tunebook_server.embedded.postgres import Postgres
 
-pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("promises")]
+pytestmark = pytest.mark.faults
 
 BROKEN = "from tests.promises import variants; variants.acknowledge_before_commit()"
 

@@ -20,7 +20,7 @@ from tunebook.spool import Record, SpoolReader, SpoolWriter
 from tunebook.spool.journal import segments
 from tunebook_server.embedded.postgres import Postgres
 
-pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("promises")]
+pytestmark = pytest.mark.faults
 
 BROKEN = "from tunebook_server.storage import trials; trials.renew_loops = lambda *_, **__: 0"
 LEASE = {"TUNEBOOK_BEAT_SECONDS": "2", "TUNEBOOK_FENCE_SECONDS": "60", "TUNEBOOK_LEASE_SECONDS": "90"}

@@ -12,7 +12,7 @@ import pytest
 from tests.client.unruly import UnrulyServer, claim
 from tests.promises.conftest import Figures, Size
 
-pytestmark = [pytest.mark.quiet, pytest.mark.xdist_group("promises")]
+pytestmark = pytest.mark.quiet
 
 STATES = ("good", "gone", "hang", "loris", "garbage", "error", "busy", "reset")
 """Connection refused; black hole; a byte now and then; not HTTP; 500; 429; cut off."""

@@ -23,8 +23,6 @@ from tunebook_server.embedded.postgres import Postgres
 from tunebook_server.services import trials
 from tunebook_server.storage import studies as study_rows
 
-pytestmark = pytest.mark.xdist_group("promises")
-
 
 def test_numbers_and_states_stay_consistent(
     durable: Callable[..., Postgres], tmp_path: Path, size: Size, figures: Figures

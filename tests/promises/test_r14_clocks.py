@@ -16,7 +16,7 @@ from tests.promises.conftest import Figures, Size
 from tests.promises.jobs import family, kill_all, rows, states
 from tunebook_server.embedded.postgres import Postgres
 
-pytestmark = [clocks.needs, pytest.mark.faults, pytest.mark.xdist_group("promises")]
+pytestmark = [clocks.needs, pytest.mark.faults]
 
 LATE_SECONDS = SWEEP_SECONDS + 1.0
 HOUR_SECONDS, SERVER_SECONDS, JUMP_SECONDS = 3600, 300, 1.0

@@ -9,7 +9,7 @@ from tests.promises.conftest import Figures, Size
 from tests.promises.jobs import broken, outcomes, rows, states
 from tunebook_server.embedded.postgres import Postgres
 
-pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("promises")]
+pytestmark = pytest.mark.faults
 
 RESOLVED_SECONDS = 10.0
 """After the deadline, at most."""
@@ -75,6 +75,7 @@ def test_a_child_that_never_starts(postgres: Postgres, tmp_path: Path, figures: 
     figures(never_started=1, slowest_after_the_deadline_s=late)
 
 
+@pytest.mark.quiet  # with leases of seconds, a busy host loses a beat before its deadline
 def test_a_child_that_hangs_while_its_supervisor_beats(
     postgres: Postgres, tmp_path: Path, size: Size, figures: Figures
 ) -> None:
@@ -87,7 +88,9 @@ def test_a_child_that_hangs_while_its_supervisor_beats(
         study = live.study(live.script(HANGS), trials=hangs, parallel=3, attempts=1, silence_seconds=2)
         trials = live.ended(study, hangs, within_seconds=60 + 10 * hangs)
         assert {t["state"] for t in trials} == {"failed"}
-        assert all("silence_seconds" in t["reason"] and not t["poisoned"] for t in trials)
+        reasons = [t["reason"] for t in trials]
+        assert [reason for reason in reasons if "silence_seconds" not in reason] == []
+        assert not any(t["poisoned"] for t in trials)
         late = slowest(live, "started_at + interval '2 s'", "failed")
         (old,) = live.ended(ages)
         assert (old["state"], "limit_seconds" in old["reason"]) == ("failed", True)

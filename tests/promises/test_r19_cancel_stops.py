@@ -14,7 +14,7 @@ from tests.promises.conftest import Figures, Size
 from tests.promises.jobs import broken, runs
 from tunebook_server.embedded.postgres import Postgres
 
-pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("promises")]
+pytestmark = pytest.mark.faults
 
 SIGNALLED_SECONDS, GONE_SECONDS = 15.0, GRACE_SECONDS + 5
 HIDES = """

@@ -26,7 +26,7 @@ from tests.promises.jobs import (
 )
 from tunebook_server.embedded.postgres import Postgres
 
-pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("promises")]
+pytestmark = pytest.mark.faults
 
 SLOTS = 2
 REQUEUED_SECONDS = 5.0

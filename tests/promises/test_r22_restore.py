@@ -31,7 +31,7 @@ from tunebook.errors import ApiError, TunebookError
 from tunebook_server.embedded.postgres import Postgres
 from tunebook_server.services import restoring
 
-pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("promises")]
+pytestmark = pytest.mark.faults
 
 TRAINS = """
 import time, tunebook

@@ -11,7 +11,7 @@ from tests.promises.conftest import Figures, Size
 from tests.promises.jobs import rows
 from tunebook_server.embedded.postgres import Postgres
 
-pytestmark = [pytest.mark.faults, pytest.mark.quiet, pytest.mark.xdist_group("promises")]
+pytestmark = [pytest.mark.faults, pytest.mark.quiet]
 
 SEGFAULT = "import ctypes, resource\nresource.setrlimit(resource.RLIMIT_CORE, (0, 0))\nctypes.string_at(0)"
 EXHAUSTS = """

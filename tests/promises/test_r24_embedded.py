@@ -21,7 +21,7 @@ from tests.promises.loops import LONG_LEASE, ask, loop_study
 from tests.promises.odd_numbers import VALUES, sent_and_read
 from tests.promises.restarts import BACK_SECONDS, answered_through_a_sigterm, train_through_restarts
 
-pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("promises")]
+pytestmark = pytest.mark.faults
 
 PROCESSES = 32
 

@@ -25,7 +25,6 @@ pytestmark = [
     pytest.mark.quiet,
     pytest.mark.soak,
     pytest.mark.faults,
-    pytest.mark.xdist_group("stack"),
 ]
 
 TRIALS, SLOTS = 200, "2"

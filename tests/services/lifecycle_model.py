@@ -219,22 +219,24 @@ class Model:
             return Fenced
         trial.endings[epoch] = (outcome,)
         trial.dropped[epoch] = trial.dropped.get(epoch, 0) + dropped
+        final = False
         if outcome == "completed" and trial.objective is None:
             outcome = "infeasible" if trial.visible() else "failed"
-        self._end(trial, outcome)
+            final = outcome == "failed" and not dropped
+        self._end(trial, outcome, final=final)
         return None
 
     def _release(self, trial: ModelTrial, epoch: int) -> Expected:
         return self._finish(trial, epoch, "released", 0)
 
-    def _end(self, trial: ModelTrial, outcome: str) -> None:
+    def _end(self, trial: ModelTrial, outcome: str, *, final: bool = False) -> None:
         trial.outcomes[trial.epoch] = outcome
         trial.hinted = trial.expired = False
         if outcome in ("completed", "infeasible", "stopped"):
             trial.state = outcome
         elif trial.cancelled:
             trial.state = "stopped"
-        elif outcome == "released" or trial.attempts < MAX_ATTEMPTS:
+        elif outcome == "released" or (trial.attempts < MAX_ATTEMPTS and not final):
             trial.state = "queued"
         else:
             trial.state = "failed"

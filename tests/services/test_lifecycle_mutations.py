@@ -4,6 +4,7 @@ A mutation replaces one function of the product for the length of a test; no swi
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -49,12 +50,15 @@ def _lease_by_own_clock(lease_seconds: float) -> ColumnElement[Any]:
     return literal(datetime.now(UTC) + timedelta(seconds=lease_seconds))
 
 
-def _claim_at_same_epoch(connection: Connection, trial_id: int, **arguments: Any) -> Trial | None:
-    before = trials.get(connection, trial_id)
-    taken = _claim(connection, trial_id, **arguments)
-    if taken is None or before is None or before.epoch == 0:
-        return taken
-    return trials.change(connection, trial_id, {"epoch": before.epoch})
+def _claim_at_same_epoch(
+    connection: Connection, holders: Mapping[int, str | None], **arguments: Any
+) -> list[Trial]:
+    before = trials.many(connection, list(holders))
+    taken = _claim(connection, holders, **arguments)
+    epochs = [(trial, before[trial.id].epoch) for trial in taken]
+    return [
+        trials.change(connection, trial.id, {"epoch": epoch}) if epoch else trial for trial, epoch in epochs
+    ]
 
 
 def _nothing(*_arguments: object, **_options: object) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from sqlalchemy import Engine, text
+from sqlalchemy.exc import OperationalError
 
 from tests.services.making import ACTOR, make_study, make_worker
 from tunebook_server.domain.batch import Series
@@ -16,6 +17,7 @@ from tunebook_server.domain.retention import ALL, Retention
 from tunebook_server.services import checkpoints, leases, metrics, retention, sampling, studies, trials
 from tunebook_server.services.checkpoints import Lost, Resumed
 from tunebook_server.services.retention import Root
+from tunebook_server.storage import checkpoints as rows
 
 ROOT = "/data/checkpoints"
 
@@ -63,6 +65,24 @@ def due(engine: Engine, worker_id: int, root: str = ROOT, *, shared: bool = Fals
     """Steps that this worker should remove, and their ids are confirmed."""
     found = retention.take(engine, worker_id=worker_id, roots=[Root(root, shared)])
     return [each.step for each in found]
+
+
+def test_a_checkpoint_is_copied_or_judged_but_not_both_at_once(engine: Engine) -> None:
+    """A copy does without one that is being judged; whoever judges waits until it is copied."""
+    (job,), _ = jobs(engine)
+    trial = job.who["trial_id"]
+    job.save(1)
+    (found,) = checkpoints.page(engine, trial_id=trial).items
+    with engine.begin() as copying, engine.begin() as judging:
+        rows.hold_all(judging, trial)
+        assert not rows.hold(copying, found.checkpoint.id)
+    with engine.begin() as copying, engine.connect() as judging:
+        assert rows.hold(copying, found.checkpoint.id)
+        judging.execute(text("SET LOCAL lock_timeout = '50ms'"))
+        with pytest.raises(OperationalError, match="lock timeout"):
+            rows.hold_all(judging, trial)
+    with engine.begin() as judging:
+        rows.hold_all(judging, trial)
 
 
 def test_without_a_metric_the_objectives_last_value_counts(engine: Engine) -> None:

@@ -2,7 +2,9 @@
 
 import json
 import math
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 from sqlalchemy import Engine
 
 from tests.services.making import ACTOR, SPACE, make_study, make_worker
+from tunebook_server.domain.errors import Invalid
 from tunebook_server.domain.lifecycle import Claim
 from tunebook_server.domain.objective import Objective
 from tunebook_server.domain.samplers import gaussian_process as gp
@@ -96,14 +99,42 @@ def test_a_model_that_is_late_is_not_waited_for(
     for _ in range(12):
         end(engine, ask(engine, study.id, "loop"))
     monkeypatch.setattr(suggesting, "TURN_SECONDS", 0.01)
-    with suggesting.turn(study.id) as ours:
-        assert ours
+    with suggesting.turn_of(study.id):
         claim = ask(engine, study.id, "hurried")
+    assert claim.trial.drawn_by == "halton"
     assert [claim.trial.parameters] == sampler("halton", {}).suggest(
         SPACE, seed=study.seed, index=12, count=1
     )
     assert "quasi-random" in caplog.text
-    assert ask(engine, study.id, "patient").trial.parameters != claim.trial.parameters
+    patient = ask(engine, study.id, "patient").trial
+    assert patient.parameters != claim.trial.parameters
+    assert patient.drawn_by == "bayesian"
+
+
+def test_a_slow_model_keeps_nobody_waiting(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It keeps its turn, and whoever comes meanwhile takes a quasi-random point, too."""
+    study = make_study(engine, launched=False, sampler="bayesian", budget=40)
+    for _ in range(12):
+        end(engine, ask(engine, study.id, "loop"))
+    go_on, condition = threading.Event(), gp.condition
+
+    def slow(*arguments: object, **options: object) -> gp.Posterior:
+        assert go_on.wait(60)
+        return condition(*arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(gp, "condition", slow)
+    monkeypatch.setattr(suggesting, "MODEL_SECONDS", 0.05)
+    monkeypatch.setattr(suggesting, "TURN_SECONDS", 0.05)
+    hurried = [ask(engine, study.id, f"client {place}").trial for place in range(3)]
+    assert {trial.drawn_by for trial in hurried} == {"halton"}
+    assert len({text(trial.parameters) for trial in hurried}) == 3
+    go_on.set()
+    monkeypatch.setattr(suggesting, "MODEL_SECONDS", 60)
+    monkeypatch.setattr(suggesting, "TURN_SECONDS", 60)
+    assert ask(engine, study.id, "patient").trial.drawn_by == "bayesian"
+    assert caplog.text.count("no model in time") == 3
 
 
 def test_a_model_that_fails_stops_no_study(
@@ -122,6 +153,34 @@ def test_a_model_that_fails_stops_no_study(
         SPACE, seed=study.seed, index=12, count=1
     )
     assert "a model failed" in caplog.text
+
+
+def test_a_study_that_follows_learns_from_the_earlier_one(engine: Engine) -> None:
+    earlier = make_study(engine, launched=False, sampler="halton", budget=40)
+    for _ in range(40):
+        end(engine, ask(engine, earlier.id, "loop"))
+    design = StudyDesign(
+        "later",
+        "",
+        Objective("valid/error"),
+        SPACE,
+        budget=10,
+        sampler="bayesian",
+        sampler_options={"warm_start": [earlier.id]},
+    )
+    later = studies.create(engine, project_id=earlier.project_id, design=design, actor=ACTOR)
+    found = [ask(engine, later.id, f"loop {place}").trial for place in range(3)]
+    assert {trial.drawn_by for trial in found} == {"bayesian"}
+    assert min(loss(trial.parameters) for trial in found) < 0.5
+    for wrong in ({"warm_start": [10**6]}, {"warm_start": [make_study(engine).id]}):
+        with pytest.raises(Invalid) as caught:
+            studies.create(
+                engine,
+                project_id=earlier.project_id,
+                design=replace(design, sampler_options=wrong),
+                actor=ACTOR,
+            )
+        assert caught.value.field == "sampler.options.warm_start"
 
 
 def test_workers_are_given_as_many_as_they_run(engine: Engine) -> None:

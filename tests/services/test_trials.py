@@ -90,10 +90,34 @@ def test_only_nan_is_a_divergence(engine: Engine) -> None:
     assert studies.get(engine, study_id=study.id).best_trial_id is None
 
 
-def test_completed_without_a_value_fails_and_says_why(engine: Engine) -> None:
-    claim = claim_next(engine, make_study(engine, max_attempts=1))
-    trial = trials.finish(engine, **_of(claim), state="completed")
-    assert (trial.state, trial.reason) == ("failed", "ended without a value of valid/error")
+def test_completed_without_a_value_fails_at_once_and_says_what_came_instead(engine: Engine) -> None:
+    study = make_study(engine, max_attempts=3)
+    claim = claim_next(engine, study)
+    series = {name: (np.array([1]), np.array([0.5])) for name in ("lr", "val/error", "system/cpu_percent")}
+    metrics.report(engine, **_of(claim), sequence=0, series=series, content_hash=b"1")
+    trial = trials.finish(engine, **_of(claim), state="completed", exit_status=0)
+    reason = "ended without a value of valid/error (it reported val/error, lr)"
+    assert (trial.state, trial.reason, trial.attempts, trial.poisoned) == ("failed", reason, 1, False)
+    assert [(each.outcome, each.reason) for each in trials.attempts(engine, trial_id=trial.id)] == [
+        ("failed", reason)
+    ]
+
+
+def test_a_retry_by_hand_follows_a_failure_that_is_the_same_each_time(engine: Engine) -> None:
+    study = make_study(engine, max_attempts=3)
+    claim = claim_next(engine, study)
+    silent = trials.finish(engine, **_of(claim), state="completed")
+    said = "ended without a value of valid/error (it reported nothing)"
+    assert (silent.state, silent.reason) == ("failed", said)
+    assert trials.retry(engine, trial_id=claim.trial.id, actor=ACTOR).state == "queued"
+    again = claim_next(engine, study)
+    report(engine, again, 0.5)
+    assert trials.finish(engine, **_of(again), state="completed").state == "completed"
+
+
+def test_a_value_that_was_lost_on_its_way_may_come_with_another_attempt(engine: Engine) -> None:
+    claim = claim_next(engine, make_study(engine, max_attempts=2))
+    assert trials.finish(engine, **_of(claim), state="completed", dropped_points=1).state == "queued"
 
 
 def test_failures_are_tried_again_then_stay(engine: Engine) -> None:

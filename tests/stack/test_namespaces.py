@@ -16,7 +16,7 @@ from tests.live import until
 from tests.stack import needs
 from tests.stack.conftest import TIMINGS, Study
 
-pytestmark = [needs.namespaces, pytest.mark.faults, pytest.mark.redis, pytest.mark.xdist_group("stack")]
+pytestmark = [needs.namespaces, pytest.mark.faults, pytest.mark.redis]
 ROOT = Path(__file__).parents[2]
 KNOCK = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 2).close()"
 

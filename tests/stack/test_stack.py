@@ -21,7 +21,7 @@ from tunebook.api import Api
 from tunebook.errors import Unreachable
 from tunebook_server.embedded.errors import Held
 
-pytestmark = [needs.stack, pytest.mark.faults, pytest.mark.redis, pytest.mark.xdist_group("stack")]
+pytestmark = [needs.stack, pytest.mark.faults, pytest.mark.redis]
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,6 @@ from tunebook_worker.launchers.ray import Ray, seen
 
 pytestmark = [
     pytest.mark.faults,
-    pytest.mark.xdist_group("ray"),
     pytest.mark.skipif(bool(ray_cluster.why_not()), reason=ray_cluster.why_not() or "Ray is here"),
 ]
 SLOW_SECONDS = 240.0
@@ -240,6 +239,9 @@ while True:
         study = live.study(live.script(program))
         (trial,) = training(live, study)
         reported(live, trial)
+        live.api.patch(
+            f"/studies/{study}", {"state": "paused"}
+        )  # a second attempt would begin with no points
         cluster.end(*cluster.jobs())
         assert outcome(live, trial, SLOW_SECONDS)[:2] == ("preempted", False)
         assert (9, 9.0) in live.points(trial)

@@ -14,11 +14,18 @@ from tests.live import Live, until
 
 pytestmark = pytest.mark.faults
 RECORDS = """
-import os, sys, time
+import os, pathlib, sys, time
+folder, patience_seconds = pathlib.Path(sys.argv[1]), float(sys.argv[2])
+device = os.environ["CUDA_VISIBLE_DEVICES"]
 start = time.monotonic()
+own = folder / f"{device}-{os.getpid()}"
+own.touch()
+while time.monotonic() < start + patience_seconds and len(list(folder.glob(f"{device}-*"))) < 2:
+    time.sleep(0.01)
 time.sleep(0.3)
-with open(sys.argv[1], "a") as record:
-    record.write(f"{os.environ['CUDA_VISIBLE_DEVICES']} {start} {time.monotonic()}\\n")
+own.unlink()
+with (folder / "record").open("a") as record:
+    record.write(f"{device} {start} {time.monotonic()}\\n")
 print('{"step": 1, "loss": 1}')
 """
 REPORTS = """print('{"step": 1, "loss": 1}')"""
@@ -30,13 +37,13 @@ while True:
     signal.pause()
 """
 UNLOCKED = "from tunebook_worker import device_locks\ndevice_locks.lock = lambda descriptor: None\n"
-TRIALS = 40
 
 
-def overlap_seconds(live: Live, folder: Path, **environment: str) -> tuple[int, float]:
-    """How many of 40 short trials two workers ran on the same two devices, and how long any two of them ran
-    on one of these together."""
-    record = folder / "record"
+def overlap_seconds(
+    live: Live, folder: Path, trials: int, patience_seconds: float, **environment: str
+) -> tuple[int, float]:
+    """How many of so many short trials two workers ran on the same two devices, and how long any two of them
+    ran on one of these together. A trial waits that long for another one beside it."""
     shared: dict[str, Any] = {
         "TUNEBOOK_GPUS": "a,b",
         "TUNEBOOK_GPU_LOCKS": str(folder / "locks"),
@@ -44,10 +51,11 @@ def overlap_seconds(live: Live, folder: Path, **environment: str) -> tuple[int, 
     }
     program = live.script(RECORDS)
     with live.worker(slots=2, **shared), live.worker(slots=2, **shared):
-        study = live.study([*program, str(record)], trials=TRIALS, parallel=4, resources={"gpus": 1})
-        live.ended(study, TRIALS, within_seconds=240)
+        argv = [*program, str(folder), str(patience_seconds)]
+        study = live.study(argv, trials=trials, parallel=4, resources={"gpus": 1})
+        live.ended(study, trials, within_seconds=240)
     spans: dict[str, list[tuple[float, float]]] = defaultdict(list)
-    for line in record.read_text().splitlines():
+    for line in (folder / "record").read_text().splitlines():
         device, *times = line.split()
         spans[device].append((float(times[0]), float(times[1])))
     assert set(spans) == {"a", "b"}
@@ -61,14 +69,14 @@ def overlap_seconds(live: Live, folder: Path, **environment: str) -> tuple[int, 
 
 
 def test_two_workers_with_the_same_gpus_never_overlap(live: Live, tmp_path: Path) -> None:
-    assert overlap_seconds(live, tmp_path) == (TRIALS, 0.0)
+    assert overlap_seconds(live, tmp_path, trials=40, patience_seconds=0.0) == (40, 0.0)
 
 
 def test_without_the_locks_they_do(live: Live, tmp_path: Path) -> None:
     """The negative control: the same harness, with workers whose locks lock nothing."""
     (tmp_path / "sitecustomize.py").write_text(UNLOCKED)
-    ran, together = overlap_seconds(live, tmp_path, PYTHONPATH=str(tmp_path))
-    assert ran == TRIALS
+    ran, together = overlap_seconds(live, tmp_path, trials=4, patience_seconds=60.0, PYTHONPATH=str(tmp_path))
+    assert ran == 4
     assert together > 0
 
 
