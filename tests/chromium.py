@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 FLAGS = (
     "--headless",
@@ -18,6 +18,8 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
+PATIENCE_MS = 60_000
+"""How long a test waits for what a page is to show; a busy machine is no fault of the page."""
 HOW_TO_GET_IT = "apt-get install chromium, or name one in TUNEBOOK_CHROMIUM"
 
 
@@ -29,6 +31,7 @@ def executable() -> str | None:
 
 def launched() -> Iterator[Browser]:
     """A headless Chromium that talks to nobody on its own; for a fixture."""
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable(), args=list(FLAGS))
         yield browser

@@ -17,7 +17,7 @@ import pytest
 from sqlalchemy import Engine
 
 from tests.api.site import Site, World, populate
-from tests.live import until
+from tests.live import PATIENCE_SECONDS, until
 from tunebook_server.api.events import RECHECK_SECONDS
 from tunebook_server.app.factory import create_app
 from tunebook_server.app.run import Server, configuration
@@ -33,7 +33,7 @@ class Stream:
         self.lines: queue.Queue[str] = queue.Queue()
         self._thread = threading.Thread(target=self._read, args=(url, token), name=READER)
         self._thread.start()
-        assert self.lines.get(timeout=10) == ": following"
+        assert self.lines.get(timeout=PATIENCE_SECONDS) == ": following"
 
     def _read(self, url: str, token: str) -> None:
         bearer = {"Authorization": f"Bearer {token}"}
@@ -45,11 +45,11 @@ class Stream:
                 if line:
                     self.lines.put(line)
 
-    def next(self, within_seconds: float = 10.0) -> dict[str, int]:
+    def next(self, within_seconds: float = PATIENCE_SECONDS) -> dict[str, int]:
         while (line := self.lines.get(timeout=within_seconds)) == ": ping":
             pass
         assert line == "event: study"
-        data: dict[str, int] = json.loads(self.lines.get(timeout=1).removeprefix("data: "))
+        data: dict[str, int] = json.loads(self.lines.get(timeout=PATIENCE_SECONDS).removeprefix("data: "))
         return data
 
     @property

@@ -115,7 +115,7 @@ def test_the_log_of_a_running_trial_is_followed(visit: Open, site: Site) -> None
     expect(log).to_have_text("")
     for sequence, line in enumerate((b"step 10 loss 0.5\n", "step 20 <b>größer</b>\n".encode())):
         logs.append(site.engine, trial_id=running.id, epoch=running.epoch, sequence=sequence, content=line)
-        expect(log).to_contain_text(line.decode().strip(), timeout=15_000)
+        expect(log).to_contain_text(line.decode().strip())
     expect(log).to_contain_text("step 10 loss 0.5")
     page.reload()
     expect(log).to_contain_text("step 20 <b>größer</b>")

@@ -32,7 +32,7 @@ def drawn(page: Page, file: Path) -> None:
     page.goto(file.as_uri())
     figures = page.locator("figure[data-name]").count()
     assert figures > 3
-    expect(page.locator("figure:has(.main-svg)")).to_have_count(figures, timeout=60_000)
+    expect(page.locator("figure:has(.main-svg)")).to_have_count(figures)
     expect(page.locator("p.lead").filter(has_text="window.owned=1").first).to_be_visible()
     assert page.evaluate("window.owned") is None
     assert problems == []

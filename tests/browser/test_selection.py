@@ -16,6 +16,7 @@ from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from tests.browser.test_hostile import PAYLOADS, check
 from tests.browser.window import READY, Site, Visit
+from tests.chromium import PATIENCE_MS
 from tunebook_server.domain.trial import Trial
 from tunebook_server.services import metrics, trials
 
@@ -222,7 +223,7 @@ def test_every_figure_of_trials_shows_the_selection(visit: Open, site: Site, cou
             page.wait_for_function(
                 f"([view, wanted]) => JSON.stringify(({STANDING_OUT})(view)) === wanted",
                 arg=[view.element_handle(), json.dumps(expected[kind], separators=(",", ":"))],
-                timeout=5_000,
+                timeout=PATIENCE_MS,
             )
         found[kind] = view.evaluate(STANDING_OUT)
         if kind == "timeline" and count == 10_000:
@@ -244,7 +245,7 @@ def test_a_live_point_changes_neither_selection_nor_focus(visit: Open, site: Sit
         series=series,
         content_hash=b"selected",
     )
-    expect(page.locator("#trials tbody[data-before]")).to_have_count(0, timeout=15_000)
+    expect(page.locator("#trials tbody[data-before]")).to_have_count(0)
     expect(box(page, running)).to_be_checked()
     expect(box(page, running)).to_be_focused()
     assert selection(page) == [running.id]

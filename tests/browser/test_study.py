@@ -219,7 +219,7 @@ def test_a_reported_point_reaches_the_open_page(visit: Open, site: Site) -> None
     metrics.report(
         site.engine, trial_id=running.id, epoch=running.epoch, sequence=10, series=batch, content_hash=b"live"
     )
-    expect(page.locator("dl.facts")).to_contain_text("0.0001", timeout=15_000)
+    expect(page.locator("dl.facts")).to_contain_text("0.0001")
     page.wait_for_function(
         """() => {
           const plot = document.querySelector('#figure-axis-optimizer .plot');

@@ -11,6 +11,7 @@ import uvicorn
 from playwright.sync_api import BrowserContext, Page, Request, Response
 from sqlalchemy import Engine
 
+from tests.chromium import PATIENCE_MS
 from tunebook_server.app import create_app
 from tunebook_server.services import access
 from tunebook_server.settings import Settings
@@ -49,7 +50,7 @@ class Visit:
 
     def open(self, path: str) -> Page:
         self.page.goto(path if path.startswith("http") else self.url + path)
-        self.page.wait_for_function(READY, timeout=30_000)
+        self.page.wait_for_function(READY, timeout=PATIENCE_MS)
         return self.page
 
 

@@ -248,7 +248,7 @@ def test_ctrl_c_leaves_the_study_running(live: Live, environment: dict[str, str]
         assert waiting.stdout is not None
         assert waiting.stdout.readline().startswith("0/3  0 running")
         waiting.send_signal(signal.SIGINT)
-        _, err = waiting.communicate(timeout=30)
+        _, err = waiting.communicate(timeout=60)
     assert waiting.returncode == 130
     assert err.strip() == f"The study goes on; look again with `tunebook study wait {idle_study}`."
     assert live.api.get(f"/studies/{idle_study}")["state"] == "running"

@@ -159,7 +159,7 @@ def test_a_connection_that_the_server_has_closed_is_opened_again(
     with closing(Api(url)) as api:
         for _ in range(3):
             assert api.get("/me") is None
-            closed.get(timeout=10)
+            closed.get(timeout=60)
 
 
 def test_a_question_on_a_connection_that_just_closed_is_asked_again(listen: Listen) -> None:

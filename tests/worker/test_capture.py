@@ -23,7 +23,7 @@ def run(program: str, folder: Path) -> Capture:
     assert job.stderr is not None
     captured = Capture(JobFolder(folder), job.stdout, job.stderr)
     job.wait()
-    captured.close(within_seconds=20)
+    captured.close(within_seconds=60)
     job.stdout.close()
     job.stderr.close()
     return captured

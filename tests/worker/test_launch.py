@@ -36,7 +36,7 @@ NASTY = [
 
 def run(argv: Sequence[bytes], folder: Path, environment: Mapping[str, str] | None = None) -> bytes:
     job = start(argv, folder=str(folder), environment=environment or {"PATH": os.environ["PATH"]})
-    output, errors = job.communicate(timeout=30)
+    output, errors = job.communicate(timeout=60)
     assert job.returncode == 0, errors
     return output
 

@@ -58,16 +58,17 @@ function replace(/** @type {HTMLElement | null} */ present, /** @type {Element} 
   if (typed?.selectionStart != null) field?.setSelectionRange(typed.selectionStart, typed.selectionEnd);
 }
 
-/** What a reader has unfolded stays unfolded, what is ticked stays ticked, and figures stay drawn. */
+/** What a reader has unfolded stays unfolded, what they ticked or cleared stays so, and figures stay drawn. */
 function keep(/** @type {HTMLElement} */ present, /** @type {Element} */ fresh) {
   for (const details of present.querySelectorAll("details[data-keep]")) {
     const name = CSS.escape(details.getAttribute("data-keep") ?? "");
     fresh.querySelector(`details[data-keep="${name}"]`)?.toggleAttribute("open", details.hasAttribute("open"));
   }
-  for (const box of present.querySelectorAll("input[type=checkbox]:checked")) {
-    const { name, value } = /** @type {HTMLInputElement} */ (box);
+  for (const box of present.querySelectorAll("input[type=checkbox]")) {
+    const { name, value, checked, defaultChecked } = /** @type {HTMLInputElement} */ (box);
+    if (checked === defaultChecked) continue; // as the server sent it
     const same = fresh.querySelector(`input[name="${CSS.escape(name)}"][value="${CSS.escape(value)}"]`);
-    if (same instanceof HTMLInputElement) same.checked = true;
+    if (same instanceof HTMLInputElement) same.checked = checked;
   }
   for (const view of present.querySelectorAll("figure-view[id]")) {
     const place = fresh.querySelector(`#${CSS.escape(view.id)}`);
