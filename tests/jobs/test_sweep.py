@@ -9,7 +9,7 @@ from tests.services.making import make_study, make_worker
 from tunebook_server.domain.trial import TrialState
 from tunebook_server.jobs.sweep import Sweep
 from tunebook_server.jobs.wake import wake
-from tunebook_server.services import claims, cleaning, sampling, trials
+from tunebook_server.services import asks, claims, cleaning, sampling, trials
 from tunebook_server.storage.locks import SWEEP_LOCK, try_lock
 
 pytestmark = pytest.mark.usefixtures("publisher")
@@ -51,7 +51,7 @@ def test_after_an_absence_loops_have_a_whole_lease_to_come_back(
 ) -> None:
     """In which no server was there to beat to; a worker's job has ended itself meanwhile."""
     study = make_study(engine, launched=False)
-    (loop,) = claims.ask(engine, study_id=study.id, client_id="loop", actor="user:a")
+    (loop,) = asks.ask(engine, study_id=study.id, client_id="loop", actor="user:a")
     launched = claimed_trial(engine)
     expire_leases(engine)
     execute(engine, f"UPDATE server SET swept_at = now() - interval '{away}'")

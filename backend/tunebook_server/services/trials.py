@@ -21,8 +21,9 @@ from tunebook_server.domain.texts import (
 )
 from tunebook_server.domain.trial import ENDED, Attempt, Trial, TrialState
 from tunebook_server.services import checkpoints, reported
+from tunebook_server.services.asks import ask
 from tunebook_server.services.checkpoints import Resumed
-from tunebook_server.services.claims import ask, claim, enqueue
+from tunebook_server.services.claims import claim, enqueue
 from tunebook_server.services.trial_pages import count, page
 from tunebook_server.settings import settings
 from tunebook_server.storage import attempts as attempt_rows

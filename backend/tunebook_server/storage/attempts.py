@@ -19,13 +19,12 @@ _COLUMNS = tuple(attempts.c[field.name] for field in fields(Attempt))
 
 def add(
     connection: Connection,
-    taken: Sequence[tuple[Trial, Checkpoint | None]],
+    taken: Sequence[tuple[Trial, Checkpoint | None, str]],
     *,
-    host: str,
     parameters: bool,
 ) -> None:
-    """The attempts of the epochs at which these trials were just taken, each from its checkpoint; with
-    `parameters` where those change."""
+    """The attempts of the epochs at which these trials were just taken, each from its checkpoint and on its
+    host; with `parameters` where those change."""
     rows = [
         {
             "trial_id": trial.id,
@@ -38,7 +37,7 @@ def add(
             "resumed_from_trial_id": _other(trial.id, resume),
             "parameters": dict(trial.parameters) if parameters else None,
         }
-        for trial, resume in taken
+        for trial, resume, host in taken
     ]
     connection.execute(attempts.insert(), rows)
 

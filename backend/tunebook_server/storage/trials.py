@@ -352,9 +352,10 @@ def forget_hint(connection: Connection, trial_id: int) -> None:
     connection.execute(statement)
 
 
-def serialise_client(connection: Connection, study_id: int, client_id: str) -> None:
+def serialise_clients(connection: Connection, study_id: int, client_ids: Sequence[str]) -> None:
     """Two asks of one client wait for each other until the transaction ends."""
-    key = func.hashtextextended(f"ask/{study_id}/{client_id}", 0)
+    keys = [f"ask/{study_id}/{client_id}" for client_id in sorted(client_ids)]  # in one order: no deadlock
+    key = func.hashtextextended(func.unnest(literal(keys, ARRAY(Text))), 0)
     connection.execute(select(func.pg_advisory_xact_lock(key)))
 
 

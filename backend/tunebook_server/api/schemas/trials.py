@@ -22,7 +22,7 @@ from tunebook_server.api.schemas.checkpoints import ResumedIn
 from tunebook_server.api.schemas.projects import JobTemplateOut
 from tunebook_server.api.schemas.studies import ObjectiveOut
 from tunebook_server.domain.lifecycle import Claim
-from tunebook_server.services.claims import ASK_MOST, CLIENT_LONGEST
+from tunebook_server.services.asks import ASK_MOST, CLIENT_LONGEST
 from tunebook_server.services.trial_pages import TrialRow
 from tunebook_server.services.trials import POINTS_MOST
 

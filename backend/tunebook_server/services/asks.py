@@ -1,0 +1,110 @@
+"""How a loop asks for trials. Loops of one study that ask at once are answered in one transaction."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from tunebook_server.domain.errors import Conflict
+from tunebook_server.domain.lifecycle import Claim
+from tunebook_server.domain.texts import name_text, whole_number
+from tunebook_server.domain.trial import Trial
+from tunebook_server.services import sampling
+from tunebook_server.services.gathering import Gathering
+from tunebook_server.services.holding import claims_of, hold, lock_study, take
+from tunebook_server.services.suggesting import Ready, Wanted, with_suggestions
+from tunebook_server.storage import audit, checkpoints, studies, trials
+from tunebook_server.storage.engine import Connection, Engine, transaction
+
+ASK_MOST = 256
+TOGETHER_MOST = 32
+CLIENT_LONGEST = 190
+"""Characters; the column has 200, and the second trial of a client is kept under "client#2"."""
+
+
+@dataclass(frozen=True)
+class Ask:
+    client_id: str
+    count: int
+    host: str
+    actor: str
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """One for each trial that the client can hold."""
+        return (self.client_id, *(f"{self.client_id}#{place}" for place in range(2, self.count + 1)))
+
+
+def ask(
+    engine: Engine, *, study_id: int, client_id: str, count: int = 1, host: str = "", actor: str
+) -> list[Claim]:
+    """`count` running trials for a loop of one's own, fewer at the end of the study.
+
+    A client that asks again gets the trials that it holds already, with new tokens for the same epochs; then
+    queued trials, lowest number first; then new ones from the sampler. The study's `parallel` binds workers
+    alone: a loop knows what it can run.
+    """
+    name_text(client_id, field="client_id", limit=CLIENT_LONGEST)
+    whole_number(count, field="count", low=1, high=ASK_MOST)
+    asked = Ask(client_id, count, name_text(host, field="host") if host else "", actor)
+
+    def work(ready: Ready | None) -> list[Claim]:
+        if ready is not None:
+            return _together(engine, study_id, [asked], ready)[0]
+        found = _GATHERING.ask((engine, study_id), asked)
+        if isinstance(found, Wanted):
+            raise found
+        return found
+
+    return with_suggestions(engine, study_id, work)
+
+
+def _answers(key: tuple[Engine, int], asks: Sequence[Ask]) -> "Sequence[list[Claim] | Wanted]":
+    try:
+        return _together(*key, asks, None)
+    except Wanted:  # each for itself: nobody waits for the model of many
+        return [Wanted(each.count) for each in asks]
+
+
+def _together(engine: Engine, study_id: int, asks: Sequence[Ask], ready: Ready | None) -> list[list[Claim]]:
+    """The claims of each. Raises Conflict where one of them can have none because the study is paused."""
+    owners = {name: each for each in asks for name in each.names}
+    with transaction(engine) as connection:
+        trials.serialise_clients(connection, study_id, [each.client_id for each in asks])
+        held = trials.held_by_client(connection, study_id, list(owners))
+        free = [name for name in owners if name not in {trial.client_id for trial in held}]
+        # Queued trials are locked before the study: trial, then study, everywhere.
+        queued = trials.take_queued(connection, study_id, len(free))
+        study = lock_study(connection, study_id)
+        if study.state == "paused" and not all(any(_is_of(trial, each) for trial in held) for each in asks):
+            raise Conflict("the study is paused", remedy="Resume it, or wait.")
+        handed = [(trial, checkpoints.last(connection, trial)) for trial in held]
+        if study.state == "running" and free:
+            made = sampling.create(connection, study, len(free) - len(queued), ready)
+            queued += [trial.id for trial in made]
+            if queued:
+                holders = dict(zip(queued, free, strict=False))
+                taken = take(connection, holders, started=True)
+                hosts = [owners[name].host for name in holders.values()]
+                handed += hold(connection, study, taken, hosts=hosts)
+                for each in asks:
+                    _note(connection, study_id, each, [trial.id for trial in taken if _is_of(trial, each)])
+            studies.bump_best(connection, study_id)
+        claims = claims_of(connection, study, handed)
+    return [[claim for claim in claims if _is_of(claim.trial, each)] for each in asks]
+
+
+def _is_of(trial: Trial, asked: Ask) -> bool:
+    return trial.client_id in asked.names
+
+
+def _note(connection: Connection, study_id: int, asked: Ask, taken: Sequence[int]) -> None:
+    if taken:
+        detail = {"client": asked.client_id, "trials": taken}
+        audit.write(
+            connection, actor=asked.actor, action="study.ask", target=f"study:{study_id}", detail=detail
+        )
+
+
+_GATHERING: Gathering[tuple[Engine, int], Ask, list[Claim] | Wanted] = Gathering(
+    _answers, apart=lambda one, other: not set(one.names).isdisjoint(other.names), most=TOGETHER_MOST
+)
