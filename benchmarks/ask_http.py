@@ -5,7 +5,8 @@
 A real server on a real Postgres. For each sampler and number of finished trials: the first ask after the
 server was started; then asks after each of which the trial reports and finishes, so that a model has
 something new each time; wall time and the server's CPU. Then as many clients as told ask at once, as fast as
-they can, for one trial and for 50 at a time, from quasi-random points. One JSON line each.
+they can, for 1, 8 and 50 trials at a time, from quasi-random points; and beside them how often it says
+who they are, which is what its HTTP alone costs. One JSON line each.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import closing
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +34,8 @@ from tunebook_server.services import access, studies
 
 SAMPLERS = ("halton", "tpe", "bayesian")
 ROOM = 1_000_000
-AT_ONCE = 50
+AT_ONCE = (1, 8, 50)
+NOBODY_ASKS = 0
 
 
 def main() -> None:
@@ -68,9 +71,12 @@ def measure(postgres: Postgres, history: int, arguments: argparse.Namespace) -> 
             say(sampler, history, **alone(api, study, arguments.asks, psutil.Process(server.pid)))
     choose(engine, study, "halton")
     with serving(postgres.url(name)) as (server, address):
-        for count in (1, AT_ONCE):
+        ask_alone(address, token, study)  # the first one pays for the start
+        for count in AT_ONCE:
             found = together(address, token, study, count, arguments)
             say("halton", history, clients=arguments.clients, trials_an_ask=count, **found)
+        said = together(address, token, study, NOBODY_ASKS, arguments)["asks_per_second"]
+        say("none", history, clients=arguments.clients, who_am_i_per_second=said)
     engine.dispose()
 
 
@@ -100,6 +106,11 @@ def alone(api: Api, study: int, asks: int, server: psutil.Process) -> dict[str, 
     }
 
 
+def ask_alone(url: str, token: str, study: int) -> None:
+    with closing(Api(url, token)) as api:
+        ask(api, study, "first")
+
+
 def ask(api: Api, study: int, client: str, count: int = 1) -> list[dict[str, Any]]:
     wanted = {"client_id": client, "count": count}
     return list(api.post(f"/studies/{study}/trials:ask", wanted, timeout_seconds=60)["trials"])
@@ -116,7 +127,9 @@ def tell(url: str, claim: Mapping[str, Any], number: int) -> None:
 def together(
     url: str, token: str, study: int, count: int, arguments: argparse.Namespace
 ) -> dict[str, object]:
-    with multiprocessing.get_context("spawn").Pool(arguments.clients) as pool:
+    spawn = multiprocessing.get_context("spawn")
+    ready = spawn.Barrier(arguments.clients)  # what they import costs seconds of both cores
+    with spawn.Pool(arguments.clients, initializer=Barrier.wait, initargs=(ready,)) as pool:
         told = [(url, token, study, count, arguments.seconds)] * arguments.clients
         found = pool.starmap(asking, told, chunksize=1)
     numbers = [number for each, _ in found for number in each]
@@ -137,10 +150,16 @@ def asking(url: str, token: str, study: int, count: int, seconds: float) -> tupl
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             began = time.perf_counter()
-            claims = ask(api, study, f"{client}/{time.monotonic_ns()}", count)
+            numbers += once(api, study, f"{client}/{time.monotonic_ns()}", count)
             waits.append((time.perf_counter() - began) * 1000)
-            numbers += [int(claim["trial"]["number"]) for claim in claims]
     return numbers, waits
+
+
+def once(api: Api, study: int, client: str, count: int) -> list[int]:
+    if count == NOBODY_ASKS:
+        api.get("/me")
+        return []
+    return [int(claim["trial"]["number"]) for claim in ask(api, study, client, count)]
 
 
 def say(sampler: str, history: int, **found: object) -> None:

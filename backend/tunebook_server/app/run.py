@@ -1,5 +1,6 @@
 """The server as a process."""
 
+import gc
 import ipaddress
 import socket
 
@@ -45,6 +46,9 @@ def serve(sockets: list[socket.socket] | None = None) -> None:
     broker.configure(settings)
     engine = connect(settings.database_url.get_secret_value())
     app = create_app(engine, settings)
+    # What is there from the start stays: looking through all of it again stopped every request for 0.15 s.
+    gc.collect()
+    gc.freeze()
     log.info("serving", address=settings.address)
     Server(configuration(app, settings), app.state.feed).run(sockets)
     broker.close()

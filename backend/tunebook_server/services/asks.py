@@ -86,8 +86,7 @@ def _together(engine: Engine, study_id: int, asks: Sequence[Ask], ready: Ready |
                 taken = take(connection, holders, started=True)
                 hosts = [owners[name].host for name in holders.values()]
                 handed += hold(connection, study, taken, hosts=hosts)
-                for each in asks:
-                    _note(connection, study_id, each, [trial.id for trial in taken if _is_of(trial, each)])
+                _note(connection, study_id, asks, taken)
             studies.bump_best(connection, study_id)
         claims = claims_of(connection, study, handed)
     return [[claim for claim in claims if _is_of(claim.trial, each)] for each in asks]
@@ -97,12 +96,10 @@ def _is_of(trial: Trial, asked: Ask) -> bool:
     return trial.client_id in asked.names
 
 
-def _note(connection: Connection, study_id: int, asked: Ask, taken: Sequence[int]) -> None:
-    if taken:
-        detail = {"client": asked.client_id, "trials": taken}
-        audit.write(
-            connection, actor=asked.actor, action="study.ask", target=f"study:{study_id}", detail=detail
-        )
+def _note(connection: Connection, study_id: int, asks: Sequence[Ask], taken: Sequence[Trial]) -> None:
+    got = [(each, [trial.id for trial in taken if _is_of(trial, each)]) for each in asks]
+    done = [(each.actor, {"client": each.client_id, "trials": ids}) for each, ids in got if ids]
+    audit.write_all(connection, done, action="study.ask", target=f"study:{study_id}")
 
 
 _GATHERING: Gathering[tuple[Engine, int], Ask, list[Claim] | Wanted] = Gathering(
