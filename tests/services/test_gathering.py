@@ -20,18 +20,23 @@ MOST = 4
 
 
 class Counter:
-    """Answers with twice the number, after the gate has opened; a negative number fails all of its answer."""
+    """Answers with twice the number, after the gate has opened; a negative number fails its whole answer, and
+    so does 13, which is nobody's fault."""
 
     def __init__(self) -> None:
         self.gate = threading.Event()
         self.seen: list[list[int]] = []
-        self.gathering = Gathering(self.answer, apart=lambda one, other: one == other, most=MOST)
+        self.gathering = Gathering(
+            self.answer, apart=lambda one, other: one == other, faults=ValueError, most=MOST
+        )
 
     def answer(self, key: str, asked: Sequence[int]) -> list[int]:
         self.seen.append(list(asked))
         assert self.gate.wait(60)
         if min(asked) < 0:
             raise ValueError(f"{key}: {min(asked)}")
+        if 13 in asked:
+            raise OSError("away")
         return [2 * number for number in asked]
 
     def ask(self, pool: ThreadPoolExecutor, numbers: Sequence[int]) -> "list[Future[int]]":
@@ -76,6 +81,18 @@ def test_nobody_pays_for_the_fault_of_another() -> None:
         assert [made[place].result() for place in (1, 3)] == [6, 8]
         assert counter.gathering.ask("key", 5) == 10
     assert counter.gathering._waiting == {}
+
+
+def test_what_is_nobodys_fault_is_everybodys() -> None:
+    counter = Counter()
+    with ThreadPoolExecutor(16) as pool:
+        made = counter.ask(pool, [0, 13, 1])
+        counter.gate.set()
+        assert made[0].result() == 0
+        for each in made[1:]:
+            with pytest.raises(OSError, match="away"):
+                each.result()
+    assert counter.seen == [[0], [13, 1]]
 
 
 def test_another_key_does_not_wait() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from tunebook_server.domain.errors import Conflict
+from tunebook_server.domain.errors import Conflict, TunebookError
 from tunebook_server.domain.lifecycle import Claim
 from tunebook_server.domain.texts import name_text, whole_number
 from tunebook_server.domain.trial import Trial
@@ -16,7 +16,8 @@ from tunebook_server.storage import audit, checkpoints, studies, trials
 from tunebook_server.storage.engine import Connection, Engine, transaction
 
 ASK_MOST = 256
-TOGETHER_MOST = 32
+TOGETHER_MOST, SHARED_MOST = 32, 8
+"""Asks in one transaction, and trials of each."""
 CLIENT_LONGEST = 190
 """Characters; the column has 200, and the second trial of a client is kept under "client#2"."""
 
@@ -102,6 +103,11 @@ def _note(connection: Connection, study_id: int, asks: Sequence[Ask], taken: Seq
     audit.write_all(connection, done, action="study.ask", target=f"study:{study_id}")
 
 
+def _apart(one: Ask, other: Ask) -> bool:
+    """One that asks for many, and two of one client: the second gets what the first one holds."""
+    return max(one.count, other.count) > SHARED_MOST or not set(one.names).isdisjoint(other.names)
+
+
 _GATHERING: Gathering[tuple[Engine, int], Ask, list[Claim] | Wanted] = Gathering(
-    _answers, apart=lambda one, other: not set(one.names).isdisjoint(other.names), most=TOGETHER_MOST
+    _answers, apart=_apart, faults=TunebookError, most=TOGETHER_MOST
 )

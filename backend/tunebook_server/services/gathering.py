@@ -16,9 +16,10 @@ Answer = TypeVar("Answer")
 
 
 class Gathering(Generic[Key, Asked, Answer]):
-    """`answer` takes a key and some questions, and gives as many answers, or raises for all of them.
+    """`answer` takes a key and some questions, and gives as many answers, or raises.
 
-    `apart` says whether two questions may not be answered at once.
+    `apart` says whether two questions may not be answered at once. What raises one of `faults` together is
+    tried one by one, as it may be the fault of one alone; anything else is everybody's.
     """
 
     def __init__(
@@ -26,9 +27,10 @@ class Gathering(Generic[Key, Asked, Answer]):
         answer: Callable[[Key, Sequence[Asked]], Sequence[Answer]],
         *,
         apart: Callable[[Asked, Asked], bool],
+        faults: type[Exception],
         most: int,
     ) -> None:
-        self._answer, self._apart, self._most = answer, apart, most
+        self._answer, self._apart, self._faults, self._most = answer, apart, faults, most
         self._lock = threading.Lock()
         self._waiting: dict[Key, deque[_Question[Asked, Answer]]] = {}
         """By each key of which somebody is answering."""
@@ -71,12 +73,11 @@ class Gathering(Generic[Key, Asked, Answer]):
         return together
 
     def _settle(self, key: Key, together: "Sequence[_Question[Asked, Answer]]") -> None:
-        """What fails together is tried one by one: nobody pays for another's fault."""
         try:
             answers = self._answer(key, [question.asked for question in together])
         except BaseException as error:
             for question in together:
-                if len(together) > 1 and isinstance(error, Exception):
+                if len(together) > 1 and isinstance(error, self._faults):
                     self._settle(key, [question])
                 else:
                     question.answer.set_exception(error)
