@@ -33,12 +33,12 @@ def _shoot(live: Live, made: Camera) -> None:
     for name, path in shots.items():
         made.page.goto(live.url + path)
         made.shoot(name, made.page.locator("main figure, main .figure").first, margin=6)
-    copied = next(
-        trial
-        for trial in live.trials(population)
-        if any(attempt["resumed_from_trial_id"] for attempt in live.attempts(trial["id"]))
-    )
-    made.page.goto(f"{live.url}/trials/{copied['id']}")
+    attempts = {trial["id"]: live.attempts(trial["id"]) for trial in live.trials(population)}
+    copied = [trial for trial, each in attempts.items() if any(one["resumed_from_trial_id"] for one in each)]
+    shown = max(
+        copied, key=lambda trial: len({one["outcome"] for one in attempts[trial]})
+    )  # a killed one too
+    made.page.goto(f"{live.url}/trials/{shown}")
     made.shoot("schedulers-attempts", made.page.locator("#attempts"))
 
 
