@@ -2,18 +2,22 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from tunebook_server.domain.trial import TrialState
 from tunebook_server.storage import tables
 from tunebook_server.storage.engine import Connection
 
+_counts = tables.study_counts
+_OF_STUDIES = select(_counts.c.study_id, _counts.c.state, _counts.c.trials).where(
+    _counts.c.study_id.in_(bindparam("studies", expanding=True))
+)
+"""Built once: it is part of everything that reads a study."""
+
 
 def of_studies(connection: Connection, study_ids: Sequence[int]) -> dict[int, dict[str, int]]:
     """By study, every state with its number of trials."""
-    counts = tables.study_counts
     found = {study_id: {state.value: 0 for state in TrialState} for study_id in study_ids}
-    query = select(counts.c.study_id, counts.c.state, counts.c.trials).where(counts.c.study_id.in_(study_ids))
-    for study_id, state, trials in connection.execute(query):
+    for study_id, state, trials in connection.execute(_OF_STUDIES, {"studies": list(study_ids)}):
         found[study_id][state] = trials
     return found

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from psycopg.errors import UniqueViolation
-from sqlalchemy import Row, func, select
+from sqlalchemy import Row, bindparam, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
@@ -12,6 +12,7 @@ from tunebook_server.storage import tables
 from tunebook_server.storage.engine import Connection
 
 _projects = tables.projects
+_GET = select(_projects).where(_projects.c.id == bindparam("project"))
 
 
 def add(connection: Connection, *, name: str, goal: str, note: str) -> Project | None:
@@ -26,7 +27,7 @@ def add(connection: Connection, *, name: str, goal: str, note: str) -> Project |
 
 
 def get(connection: Connection, project_id: int) -> Project | None:
-    return _project(connection.execute(select(_projects).where(_projects.c.id == project_id)).one_or_none())
+    return _project(connection.execute(_GET, {"project": project_id}).one_or_none())
 
 
 def lock(connection: Connection, project_id: int) -> Project | None:

@@ -7,7 +7,19 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import BigInteger, BindParameter, Row, Select, Text, bindparam, cast, func, select, true
+from sqlalchemy import (
+    BigInteger,
+    BindParameter,
+    Integer,
+    Row,
+    Select,
+    Text,
+    bindparam,
+    cast,
+    func,
+    select,
+    true,
+)
 from sqlalchemy.sql.expression import ScalarSelect
 
 from tunebook_server.domain import constraint, retention
@@ -96,20 +108,18 @@ def add_space(connection: Connection, study_id: int, version: int, space: Search
 
 
 def get(connection: Connection, study_id: int) -> Study | None:
-    found = _read(connection, _query().where(_studies.c.id == study_id))
+    found = _read(connection, _GET, {"study": study_id})
     return found[0] if found else None
 
 
 def lock(connection: Connection, study_id: int) -> Study | None:
     """The study, its row locked until the transaction ends; take no waiting lock on a trial after this."""
-    query = _query().where(_studies.c.id == study_id)
-    found = _read(connection, query.with_for_update(key_share=True, of=_studies))
+    found = _read(connection, _GET_LOCKED, {"study": study_id})
     return found[0] if found else None
 
 
 def counters(connection: Connection, study_id: int) -> Counters:
-    query = select(_studies.c.next_number, _studies.c.next_sample_index).where(_studies.c.id == study_id)
-    return Counters(*connection.execute(query).one())
+    return Counters(*connection.execute(_COUNTERS, {"study": study_id}).one())
 
 
 def is_finished(connection: Connection, study_id: int) -> bool:
@@ -126,16 +136,8 @@ def max_attempts(connection: Connection, study_id: int) -> int:
 
 def allocate(connection: Connection, study_id: int, *, numbers: int, samples: int) -> Counters:
     """Takes `numbers` trial numbers and `samples` places of the sampler; returns the first of each."""
-    statement = (
-        _studies.update()
-        .where(_studies.c.id == study_id)
-        .values(
-            next_number=_studies.c.next_number + numbers,
-            next_sample_index=_studies.c.next_sample_index + samples,
-        )
-        .returning(_studies.c.next_number - numbers, _studies.c.next_sample_index - samples)
-    )
-    return Counters(*connection.execute(statement).one())
+    taken = {"study": study_id, "numbers": numbers, "samples": samples}
+    return Counters(*connection.execute(_ALLOCATE, taken).one())
 
 
 def bump(connection: Connection, study_id: int) -> None:
@@ -265,19 +267,6 @@ def _best(study_id: BindParameter[int], direction: str) -> ScalarSelect[int]:
     )
 
 
-# Built once: every report runs one of these, and building a statement costs more than running it.
-_STUDY = bindparam("study", type_=BigInteger)
-_LOCK = select(_studies.c.direction).where(_studies.c.id == _STUDY).with_for_update(key_share=True)
-_BUMP = (
-    _studies.update()
-    .where(_studies.c.id == _STUDY)
-    .values(revision=_studies.c.revision + 1, changed_at=func.clock_timestamp())
-)
-_BUMP_BEST = {
-    direction: _BUMP.values(best_trial_id=_best(_STUDY, direction)) for direction in ("minimize", "maximize")
-}
-
-
 def _query() -> Select[Any]:
     parents = (
         select(_parents.c.parent_id)
@@ -292,8 +281,36 @@ def _query() -> Select[Any]:
     )
 
 
-def _read(connection: Connection, query: Select[Any]) -> list[Study]:
-    rows = connection.execute(query).all()
+# Built once: reports, asks and pages run these, and building a statement costs more than running it.
+_STUDY = bindparam("study", type_=BigInteger)
+_NUMBERS, _SAMPLES = bindparam("numbers", type_=Integer), bindparam("samples", type_=Integer)
+_GET = _query().where(_studies.c.id == _STUDY)
+_GET_LOCKED = _GET.with_for_update(key_share=True, of=_studies)
+_COUNTERS = select(_studies.c.next_number, _studies.c.next_sample_index).where(_studies.c.id == _STUDY)
+_ALLOCATE = (
+    _studies.update()
+    .where(_studies.c.id == _STUDY)
+    .values(
+        next_number=_studies.c.next_number + _NUMBERS,
+        next_sample_index=_studies.c.next_sample_index + _SAMPLES,
+    )
+    .returning(_studies.c.next_number - _NUMBERS, _studies.c.next_sample_index - _SAMPLES)
+)
+_LOCK = select(_studies.c.direction).where(_studies.c.id == _STUDY).with_for_update(key_share=True)
+_BUMP = (
+    _studies.update()
+    .where(_studies.c.id == _STUDY)
+    .values(revision=_studies.c.revision + 1, changed_at=func.clock_timestamp())
+)
+_BUMP_BEST = {
+    direction: _BUMP.values(best_trial_id=_best(_STUDY, direction)) for direction in ("minimize", "maximize")
+}
+
+
+def _read(
+    connection: Connection, query: Select[Any], values: Mapping[str, object] | None = None
+) -> list[Study]:
+    rows = connection.execute(query, values).all()
     by_state = counts.of_studies(connection, [row.id for row in rows])
     return [_study(row, by_state[row.id]) for row in rows]
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Row, select, tuple_
+from sqlalchemy import Row, bindparam, select, tuple_
 
 from tunebook_server.domain.project import JobTemplate
 from tunebook_server.domain.resources import Resources
@@ -11,6 +11,7 @@ from tunebook_server.storage import tables
 from tunebook_server.storage.engine import Connection
 
 _templates = tables.job_templates
+_GET = select(_templates).where(_templates.c.id == bindparam("template"))
 
 
 def add(
@@ -52,7 +53,7 @@ def add(
 
 
 def get(connection: Connection, template_id: int) -> JobTemplate | None:
-    row = connection.execute(select(_templates).where(_templates.c.id == template_id)).one_or_none()
+    row = connection.execute(_GET, {"template": template_id}).one_or_none()
     return None if row is None else _template(row)
 
 

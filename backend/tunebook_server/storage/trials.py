@@ -11,6 +11,7 @@ from sqlalchemy import (
     Row,
     Select,
     Text,
+    bindparam,
     func,
     literal,
     literal_column,
@@ -43,12 +44,11 @@ def add(
     """Queued trials; each row gives number, sample_index, parameters, seed and decide_at. The study's row is
     locked."""
     same = {"study_id": study_id, "space_version": space_version, "state": "queued"}
-    statement = trials.insert().returning(*COLUMNS, sort_by_parameter_order=True)
-    return [read(row) for row in connection.execute(statement, [{**same, **row} for row in rows])]
+    return [read(row) for row in connection.execute(_ADD, [{**same, **row} for row in rows])]
 
 
 def get(connection: Connection, trial_id: int) -> Trial | None:
-    row = connection.execute(select(*COLUMNS).where(trials.c.id == trial_id)).one_or_none()
+    row = connection.execute(_GET, {"trial": trial_id}).one_or_none()
     return None if row is None else read(row)
 
 
@@ -59,9 +59,7 @@ def many(connection: Connection, trial_ids: Sequence[int]) -> dict[int, Trial]:
 
 def lock(connection: Connection, trial_id: int) -> Trial | None:
     """The trial, its row locked until the transaction ends: nobody else changes it meanwhile."""
-    # NO KEY: rows that refer to the trial (tokens, batches) may still be added by those who hold the study.
-    query = select(*COLUMNS).where(trials.c.id == trial_id).with_for_update(key_share=True)
-    row = connection.execute(query).one_or_none()
+    row = connection.execute(_GET_LOCKED, {"trial": trial_id}).one_or_none()
     return None if row is None else read(row)
 
 
@@ -231,9 +229,8 @@ def change(connection: Connection, trial_id: int, changes: Mapping[str, object])
 
 
 def held_by_client(connection: Connection, study_id: int, client_ids: Sequence[str]) -> list[Trial]:
-    mine = trials.c.client_id.in_(client_ids) & trials.c.worker_id.is_(None)  # a worker's keys are its own
-    query = select(*COLUMNS).where(trials.c.study_id == study_id, mine, _HELD)
-    return [read(row) for row in connection.execute(query.order_by(trials.c.number))]
+    held = connection.execute(_HELD_BY_CLIENT, {"study": study_id, "clients": list(client_ids)})
+    return [read(row) for row in held]
 
 
 def held_under(connection: Connection, worker_id: int, client_id: str) -> Trial | None:
@@ -355,8 +352,7 @@ def forget_hint(connection: Connection, trial_id: int) -> None:
 def serialise_clients(connection: Connection, study_id: int, client_ids: Sequence[str]) -> None:
     """Two asks of one client wait for each other until the transaction ends."""
     keys = [f"ask/{study_id}/{client_id}" for client_id in sorted(client_ids)]  # in one order: no deadlock
-    key = func.hashtextextended(func.unnest(literal(keys, ARRAY(Text))), 0)
-    connection.execute(select(func.pg_advisory_xact_lock(key)))
+    connection.execute(_SERIALISE, {"keys": keys})
 
 
 def lease(lease_seconds: float) -> ColumnElement[Any]:
@@ -373,3 +369,20 @@ def read(row: Row[Any]) -> Trial:
     return Trial(
         **{**{column.name: mapping[column] for column in COLUMNS}, "state": TrialState(mapping["state"])}
     )
+
+
+# Built once: every claim or ask runs most of these, and building a statement costs more than running it.
+_STUDY, _TRIAL = bindparam("study", type_=BigInteger), bindparam("trial", type_=BigInteger)
+_GET = select(*COLUMNS).where(trials.c.id == _TRIAL)
+# NO KEY: rows that refer to the trial (tokens, batches) may still be added by those who hold the study.
+_GET_LOCKED = _GET.with_for_update(key_share=True)
+_ADD = trials.insert().returning(*COLUMNS, sort_by_parameter_order=True)
+_HELD_BY_CLIENT = (
+    select(*COLUMNS)
+    .where(trials.c.study_id == _STUDY, trials.c.client_id.in_(bindparam("clients", expanding=True)), _HELD)
+    .where(trials.c.worker_id.is_(None))  # a worker's keys are its own
+    .order_by(trials.c.number)
+)
+_SERIALISE = select(
+    func.pg_advisory_xact_lock(func.hashtextextended(func.unnest(bindparam("keys", type_=ARRAY(Text))), 0))
+)
