@@ -3,12 +3,13 @@
     python -m benchmarks.search [--seeds 20] [--budget 100] [--at-once 1 8] [--problems NAME ...]
         [--methods NAME ...] [--jobs 2] [--runs FILE]
 
-Ours always; Optuna's where it is installed (`uv pip install 'optuna>=5,<6' scipy cmaes torch`). Eight at once
-means that eight trials are pending whenever one is asked for, and that they end in the order in which they
-began. Prints one JSON line for each problem and way of asking: by method the median regret after 20, 50 and
-100 trials with a bootstrap interval of 95 %; then for each way the mean ranks over problems and seeds, and
-the processor time of an ask (the medians over runs of its 50th and 99th percentile). `--runs` keeps every
-run, one a line, and goes on from what is there.
+Ours always; Optuna's where it is installed (`uv pip install 'optuna>=5,<6' scipy cmaes torch`), and Vizier's
+(`google-vizier[jax] jax==0.4.35 jaxlib==0.4.35 flax==0.10.2 optax==0.2.4 chex==0.1.88`), which takes seconds
+an ask. Eight at once means that eight trials are pending whenever one is asked for, and that they end in the
+order in which they began. Prints one JSON line for each problem and way of asking: by method the median
+regret after 20, 50 and 100 trials with a bootstrap interval of 95 %; then for each way the mean ranks over
+problems and seeds, and the processor time of an ask (the medians over runs of its 50th and 99th percentile).
+`--runs` keeps every run, one a line, and goes on from what is there.
 """
 
 import time

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from benchmarks.optuna_space import suggested
+from benchmarks.vizier_searcher import Vizier
 from tunebook_server.domain.samplers import sampler
 from tunebook_server.domain.samplers.columns import columns
 from tunebook_server.domain.samplers.history import Fate, History
@@ -89,14 +90,18 @@ OPTUNA: Mapping[str, Callable[[Any, int], Any]] = {
     "Optuna GP": lambda optuna, seed: optuna.samplers.GPSampler(seed=seed),
     "Optuna CMA-ES": lambda optuna, seed: optuna.samplers.CmaEsSampler(seed=seed),
 }
+VIZIER = "Vizier GP"
 OURS = ("bayesian", "tpe", "cma_es", "halton", "random")
 
 
 def methods() -> list[str]:
-    return [*OURS, *(OPTUNA if find_spec("optuna") else ())]
+    vizier = (VIZIER,) if find_spec("vizier") else ()
+    return [*OURS, *(OPTUNA if find_spec("optuna") else ()), *vizier]
 
 
 def searcher(method: str, space: SearchSpace, seed: int) -> Searcher:
     if method in OURS:
         return Ours(method, space, seed)
+    if method == VIZIER:
+        return Vizier(space, seed)
     return Optuna(OPTUNA[method], space, seed)
