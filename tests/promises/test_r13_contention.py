@@ -22,6 +22,7 @@ from tests.services.test_concurrency import at_once
 from tunebook_server.embedded.postgres import Postgres
 from tunebook_server.services import trials
 from tunebook_server.storage import studies as study_rows
+from tunebook_server.storage.engine import connect
 
 
 def test_numbers_and_states_stay_consistent(
@@ -32,14 +33,23 @@ def test_numbers_and_states_stay_consistent(
         figures(**consistent(live, clients, turns))
 
 
-def test_max_plus_one_would_not_do(engine: Engine, figures: Figures, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The control: no counter row, and no lock on the study."""
+def test_max_plus_one_would_not_do(
+    database_url: str, engine: Engine, figures: Figures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control: no counter row, and no lock on the study.
+
+    Each asks on a connection of its own, as by another server: those of one server are answered together.
+    """
     monkeypatch.setattr(study_rows, "allocate", newest_number_plus_one)
     monkeypatch.setattr(study_rows, "lock", unlocked)
     study = make_study(engine, launched=False, budget=400, parallel=400)
+    servers = [connect(database_url, pool_size=1) for _ in range(16)]
     asks = [
-        partial(trials.ask, engine, study_id=study.id, client_id=str(name), actor=ACTOR) for name in range(16)
+        partial(trials.ask, server, study_id=study.id, client_id=str(name), actor=ACTOR)
+        for name, server in enumerate(servers)
     ]
     collided = sum(isinstance(outcome, IntegrityError) for outcome in at_once(asks))
+    for server in servers:
+        server.dispose()
     assert collided
     figures(control=f"max + 1: caught, {collided} of 16 collided")
