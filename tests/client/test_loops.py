@@ -7,7 +7,6 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -25,13 +24,6 @@ DOCUMENT = {
     "budget": {"trials": 4},
     "space": [{"name": "x", "type": "float", "low": -1.0, "high": 1.0}],
 }
-
-
-@pytest.fixture
-def client(live: Live, tmp_path: Path) -> Iterator[Client]:
-    client = Client(live.url, live.api._token, spool=tmp_path / "spool")
-    yield client
-    client.close()
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import pickle
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -55,13 +54,6 @@ def fork(body) -> None:
             os._exit(0)
     os.waitpid(child, 0)
 """
-
-
-@pytest.fixture
-def client(live: Live, tmp_path: Path) -> Iterator[Client]:
-    client = Client(live.url, live.api._token, spool=tmp_path / "spool")
-    yield client
-    client.close()
 
 
 @pytest.fixture

@@ -104,14 +104,17 @@ def test_another_key_does_not_wait() -> None:
         assert [each.result() for each in made] == [2, 2]
 
 
-def asked_while_the_study_is_held(engine: Engine, study_id: int, clients: Sequence[str]) -> list[list[Claim]]:
+def asked_while_the_study_is_held(
+    engine: Engine, study_id: int, asked: Sequence[tuple[str, int]]
+) -> list[list[Claim]]:
     """The first of them waits for the study's row, the others for the first."""
-    with ThreadPoolExecutor(len(clients)) as pool:
+    with ThreadPoolExecutor(len(asked)) as pool:
         with transaction(engine) as connection:
             connection.execute(text("SELECT 1 FROM studies WHERE id = :id FOR UPDATE"), {"id": study_id})
             made = []
-            for client in clients:
-                call = partial(trials.ask, engine, study_id=study_id, client_id=client, actor=ACTOR)
+            for client, count in asked:
+                ask = partial(trials.ask, engine, study_id=study_id, actor=ACTOR)
+                call = partial(ask, client_id=client, count=count)
                 made.append(pool.submit(call))
                 until(lambda: (blocked(engine), queued()) == (1, len(made) - 1), f"{client} waits")
         return [each.result() for each in made]
@@ -130,7 +133,7 @@ def queued() -> int:
 def test_loops_that_ask_at_once_share_transactions_and_no_trial(engine: Engine) -> None:
     study = make_study(engine, launched=False, budget=100)
     clients = [f"loop {number}" for number in range(8)] + ["loop 3"]
-    claims = asked_while_the_study_is_held(engine, study.id, clients)
+    claims = asked_while_the_study_is_held(engine, study.id, [(client, 1) for client in clients])
     assert [len(each) for each in claims] == [1] * 9
     got = {client: each[0].trial for client, each in zip(clients, claims, strict=True)}
     assert [got[client].client_id for client in clients] == clients
@@ -143,6 +146,18 @@ def test_loops_that_ask_at_once_share_transactions_and_no_trial(engine: Engine) 
             text("SELECT detail ->> 'client' FROM audit WHERE action = 'study.ask' ORDER BY id")
         )
         assert sorted(audits.scalars()) == sorted(clients[:8])
+
+
+def test_an_ask_for_many_is_answered_on_its_own(engine: Engine) -> None:
+    study = make_study(engine, launched=False, budget=100)
+    asked = [(f"loop {place}", count) for place, count in enumerate([1, 1, asks.SHARED_MOST + 1, 1])]
+    claims = asked_while_the_study_is_held(engine, study.id, asked)
+    assert [len(each) for each in claims] == [count for _, count in asked]
+    numbers = sorted(claim.trial.number for each in claims for claim in each)
+    assert numbers == list(range(sum(count for _, count in asked)))
+    first, second, many, last = (each[0].trial.created_at for each in claims)
+    assert second == last
+    assert len({first, second, many}) == 3
 
 
 def test_a_paused_study_refuses_each_that_holds_nothing(engine: Engine) -> None:
