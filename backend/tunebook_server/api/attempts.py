@@ -1,10 +1,10 @@
 """What a training job says about its attempt, with the token of that very epoch."""
 
-from fastapi import APIRouter, BackgroundTasks
+from fastapi import BackgroundTasks
 
 from tunebook_server import broker
 from tunebook_server.api.access import Database, Reader, Reporter, WorkerItself
-from tunebook_server.api.route import Route, answers_secret
+from tunebook_server.api.route import answers_secret, router_of
 from tunebook_server.api.schemas import Id, Listing
 from tunebook_server.api.schemas.trials import (
     AttemptOut,
@@ -23,7 +23,7 @@ from tunebook_server.domain.paging import Page
 from tunebook_server.domain.trial import Attempt, Trial
 from tunebook_server.services import trials
 
-router = APIRouter(prefix="/trials", tags=["attempts"], route_class=Route)
+router = router_of("attempts", prefix="/trials")
 
 
 @router.post("/{trial_id}:heartbeat", operation_id="heartbeat", response_model=BeatOut)

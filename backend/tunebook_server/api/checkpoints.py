@@ -2,10 +2,8 @@
 
 from typing import Any
 
-from fastapi import APIRouter
-
 from tunebook_server.api.access import Database, Reader, Reporter
-from tunebook_server.api.route import Route
+from tunebook_server.api.route import router_of
 from tunebook_server.api.schemas import Cursor, Id, Limit, Listing
 from tunebook_server.api.schemas.checkpoints import (
     CheckpointIn,
@@ -17,7 +15,7 @@ from tunebook_server.domain.paging import Page
 from tunebook_server.services import checkpoints
 from tunebook_server.services.checkpoints import CheckpointRow
 
-router = APIRouter(prefix="/trials", tags=["checkpoints"], route_class=Route)
+router = router_of("checkpoints", prefix="/trials")
 
 
 @router.post("/{trial_id}:checkpoint", operation_id="register_checkpoint", response_model=RegisteredOut)

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 
 from tunebook_server.api.access import Database, Reader
 from tunebook_server.api.conditional import NOT_MODIFIED
@@ -15,7 +15,7 @@ from tunebook_server.api.figures import (
     send_figure,
     send_table,
 )
-from tunebook_server.api.route import Route
+from tunebook_server.api.route import router_of
 from tunebook_server.api.schemas.comparisons import ComparisonOut
 from tunebook_server.services import comparisons, figures
 from tunebook_server.services.across_figures import table_of
@@ -23,7 +23,7 @@ from tunebook_server.services.compared import STUDIES_MOST
 from tunebook_server.services.comparisons import Comparison
 from tunebook_server.services.figure_options import Options
 
-router = APIRouter(tags=["comparisons"], route_class=Route)
+router = router_of("comparisons")
 
 OPTIONS = {
     "studies": f"Ids of 2 to {STUDIES_MOST} studies between commas (all but curves and timeline).",

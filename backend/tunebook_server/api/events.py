@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 import structlog
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import Depends, Query, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.concurrency import run_in_threadpool
 
 from tunebook_server.api.access import Database, Reader, bearer_of, session_of
-from tunebook_server.api.route import Route
+from tunebook_server.api.route import router_of
 from tunebook_server.api.schemas import INT64_MOST
 from tunebook_server.domain.errors import TunebookError
 from tunebook_server.services import access, studies
@@ -22,7 +22,7 @@ POLL_SECONDS = 0.5
 RECHECK_SECONDS = 3.0
 """A stream outlives its session by this at most."""
 
-router = APIRouter(tags=["events"], route_class=Route)
+router = router_of("events")
 log = structlog.get_logger()
 
 

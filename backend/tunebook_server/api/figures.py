@@ -3,19 +3,19 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from tunebook_server.api.access import Database, Reader
 from tunebook_server.api.conditional import NOT_MODIFIED, etag, is_known, not_modified
-from tunebook_server.api.route import Route
+from tunebook_server.api.route import router_of
 from tunebook_server.api.schemas import Filter, Id, Sent
 from tunebook_server.api.schemas.trials import States
 from tunebook_server.services import export, figures
 from tunebook_server.services.figure_kinds import Table as Columns
 from tunebook_server.services.figures import Prepared
 
-router = APIRouter(prefix="/studies/{study_id}", tags=["figures"], route_class=Route)
+router = router_of("figures", prefix="/studies/{study_id}")
 
 OPTIONS = {
     "parameter": "Key of the hyperparameter (axis, slice), of the scientific one (isolation, interaction).",

@@ -1,15 +1,15 @@
 """What the checklist says of a study."""
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 
 from tunebook_server.api.access import Database, Reader
 from tunebook_server.api.conditional import NOT_MODIFIED, etag, is_known, not_modified
-from tunebook_server.api.route import Route
+from tunebook_server.api.route import router_of
 from tunebook_server.api.schemas import Id
 from tunebook_server.api.schemas.findings import FindingsOut
 from tunebook_server.services import findings
 
-router = APIRouter(prefix="/studies/{study_id}", tags=["findings"], route_class=Route)
+router = router_of("findings", prefix="/studies/{study_id}")
 
 
 @router.get("/findings", operation_id="list_findings", response_model=FindingsOut, responses=NOT_MODIFIED)

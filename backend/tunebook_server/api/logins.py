@@ -2,10 +2,10 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import Depends, Request, Response
 
 from tunebook_server.api.access import Anybody, Database, Open, person, session_of
-from tunebook_server.api.route import Route, answers_secret
+from tunebook_server.api.route import answers_secret, router_of
 from tunebook_server.api.schemas import Cursor, Done, Id, Limit, Listing
 from tunebook_server.api.schemas.access import (
     LoginIn,
@@ -21,7 +21,7 @@ from tunebook_server.domain.errors import Forbidden
 from tunebook_server.domain.paging import Page
 from tunebook_server.services import access as service
 
-router = APIRouter(tags=["access"], route_class=Route)
+router = router_of("access")
 
 Person = Annotated[Principal, Depends(person())]
 TokenMaker = Annotated[Principal, Depends(person("member:admin"))]

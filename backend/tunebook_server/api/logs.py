@@ -3,18 +3,18 @@
 import binascii
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from fastapi.responses import StreamingResponse
 
 from tunebook_server.api.access import Database, Reader, Reporter
-from tunebook_server.api.route import Route
+from tunebook_server.api.route import router_of
 from tunebook_server.api.schemas import INT32_MOST, INT64_MOST, Done, Id, Word
 from tunebook_server.api.schemas.trials import LogIn, LogMatchOut, LogOut, LogSearchOut
 from tunebook_server.domain.errors import Invalid
 from tunebook_server.services import log_view, logs, trials
 from tunebook_server.services.log_view import LogMatch
 
-router = APIRouter(prefix="/trials", tags=["logs"], route_class=Route)
+router = router_of("logs", prefix="/trials")
 
 After = Annotated[int | None, Query(ge=0, le=INT64_MOST, description="The `next_byte` of an earlier answer.")]
 Before = Annotated[

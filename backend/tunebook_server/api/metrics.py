@@ -4,14 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import Depends, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
 from tunebook_server.api.access import Database, Reader, ReporterHere, engine_of
 from tunebook_server.api.meter import Meter
 from tunebook_server.api.problems import Refused
-from tunebook_server.api.route import Route, not_json
+from tunebook_server.api.route import not_json, router_of
 from tunebook_server.api.schemas import INT64_MOST, Id, Name
 from tunebook_server.api.schemas.metrics import (
     COLONS_MOST,
@@ -29,7 +29,7 @@ from tunebook_server.domain.curve import Curve
 from tunebook_server.services import curves, metrics, studies, trials
 from tunebook_server.storage.engine import Engine
 
-router = APIRouter(tags=["metrics"], route_class=Route)
+router = router_of("metrics")
 
 METRICS_MOST = 1000
 EXAMPLE = {

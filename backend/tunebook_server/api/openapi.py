@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from typing import Any
 
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import FastAPI, Request
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute, iter_route_contexts
 
 from tunebook_server.api.access import COOKIE, Reader, policies_of
 from tunebook_server.api.problems import MEDIA_TYPE
-from tunebook_server.api.route import KEY_HEADER, SAFE, Route
+from tunebook_server.api.route import KEY_HEADER, SAFE, Route, router_of
 from tunebook_server.api.schemas import Problem
 from tunebook_server.api.schemas.follow_ups import CHANGE
 from tunebook_server.api.schemas.metrics import REPORT_SCHEMA
@@ -66,7 +66,7 @@ IF_NONE_MATCH = {
 }
 _SCHEMES = {"person": ("session", "token"), "worker": ("worker",), "trial": ("trial",)}
 
-router = APIRouter(tags=["server"], route_class=Route)
+router = router_of("server")
 
 
 @router.get("/openapi.json", operation_id="openapi")

@@ -1,17 +1,17 @@
 """Projects."""
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 
 from tunebook_server.api.access import Database, Reader, Writer
 from tunebook_server.api.conditional import IfMatch, etag, revision_of
-from tunebook_server.api.route import Route
+from tunebook_server.api.route import router_of
 from tunebook_server.api.schemas import Cursor, Id, Limit, Listing
 from tunebook_server.api.schemas.projects import ProjectChange, ProjectIn, ProjectOut, ProjectRow
 from tunebook_server.domain.paging import Page
 from tunebook_server.domain.project import Project, ProjectSummary
 from tunebook_server.services import projects
 
-router = APIRouter(prefix="/projects", tags=["projects"], route_class=Route)
+router = router_of("projects", prefix="/projects")
 
 
 @router.get("", operation_id="list_projects", response_model=Listing[ProjectRow])

@@ -2,10 +2,8 @@
 
 from typing import Any
 
-from fastapi import APIRouter
-
 from tunebook_server.api.access import Database, WorkerItself
-from tunebook_server.api.route import Route
+from tunebook_server.api.route import router_of
 from tunebook_server.api.schemas import Id
 from tunebook_server.api.schemas.checkpoints import RemovalsIn, RemovalsOut, RemovedIn, RemovedOut
 from tunebook_server.domain.access import Principal
@@ -13,7 +11,7 @@ from tunebook_server.domain.errors import Forbidden
 from tunebook_server.services import retention
 from tunebook_server.services.retention import Root
 
-router = APIRouter(prefix="/workers", tags=["workers"], route_class=Route)
+router = router_of("workers", prefix="/workers")
 
 
 @router.post("/{worker_id}:removals", operation_id="list_removals", response_model=RemovalsOut)

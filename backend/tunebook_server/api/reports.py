@@ -1,15 +1,13 @@
 """Reports as Markdown; as one HTML file they are pages."""
 
-from fastapi import APIRouter
-
 from tunebook_server.api.access import Database, Reader
-from tunebook_server.api.route import Route
+from tunebook_server.api.route import router_of
 from tunebook_server.api.schemas import Id
 from tunebook_server.api.schemas.reports import ReportOut
 from tunebook_server.services import reports
 from tunebook_server.services.reports import Report
 
-router = APIRouter(tags=["reports"], route_class=Route)
+router = router_of("reports")
 
 
 @router.get("/studies/{study_id}/report", operation_id="get_study_report", response_model=ReportOut)

@@ -1,10 +1,10 @@
 """Rounds."""
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 
 from tunebook_server.api.access import Database, Reader, Writer
 from tunebook_server.api.conditional import NOT_MODIFIED, IfMatch, edition_of, etag, is_known, not_modified
-from tunebook_server.api.route import Route
+from tunebook_server.api.route import router_of
 from tunebook_server.api.schemas import Cursor, Id, Limit, Listing
 from tunebook_server.api.schemas.rounds import RoundChange, RoundIn, RoundOut, RoundRow
 from tunebook_server.api.studies import NameFilter, ProjectFilter
@@ -12,7 +12,7 @@ from tunebook_server.domain.paging import Page
 from tunebook_server.domain.round import Round, RoundSummary
 from tunebook_server.services import rounds
 
-router = APIRouter(tags=["rounds"], route_class=Route)
+router = router_of("rounds")
 
 
 @router.get("/rounds", operation_id="list_rounds", response_model=Listing[RoundRow])

@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import anyio
-from fastapi import Request
+from fastapi import APIRouter, Request
 from fastapi.routing import APIRoute
 from pydantic_core import from_json
 from starlette.concurrency import run_in_threadpool
@@ -17,6 +17,7 @@ from tunebook_server.api import access
 from tunebook_server.api.problems import Refused
 from tunebook_server.services.idempotency import KEY_LONGEST, Answer, Once
 
+PREFIX = "/api/v1"
 KEY_HEADER = "Idempotency-Key"
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 SMALL_BYTES = 64 << 10
@@ -93,6 +94,11 @@ class Route(APIRoute):
             return await _once(inner, request, key)
 
         return handle
+
+
+def router_of(tag: str, *, prefix: str = "") -> APIRouter:
+    """A part of the API: its addresses begin with `prefix`, within that of the API."""
+    return APIRouter(prefix=PREFIX + prefix, tags=[tag], route_class=Route)
 
 
 def _is_large(request: Request) -> bool:

@@ -2,13 +2,13 @@
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, BackgroundTasks, Body, Query, Request, Response
+from fastapi import BackgroundTasks, Body, Query, Request, Response
 from pydantic import WithJsonSchema
 
 from tunebook_server import broker
 from tunebook_server.api.access import Database, Reader, Writer
 from tunebook_server.api.conditional import NOT_MODIFIED, IfMatch, edition_of, etag, is_known, not_modified
-from tunebook_server.api.route import Route
+from tunebook_server.api.route import router_of
 from tunebook_server.api.schemas import INT64_MOST, Cursor, Id, Limit, Listing, Word
 from tunebook_server.api.schemas.follow_ups import FollowUpIn, FollowUpOut
 from tunebook_server.api.schemas.studies import (
@@ -27,7 +27,7 @@ from tunebook_server.domain.paging import Page
 from tunebook_server.domain.study import Study, StudyDesign
 from tunebook_server.services import follow_ups, studies
 
-router = APIRouter(tags=["studies"], route_class=Route)
+router = router_of("studies")
 
 LAUNCHING = frozenset({"state", "budget", "parallel"})
 """Changes that can start jobs."""

@@ -2,10 +2,10 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import Depends
 
 from tunebook_server.api.access import Database, Reader, person
-from tunebook_server.api.route import Route
+from tunebook_server.api.route import router_of
 from tunebook_server.api.schemas import Cursor, Id, Limit, Listing
 from tunebook_server.api.schemas.projects import JobTemplateIn, JobTemplateOut
 from tunebook_server.domain.access import Principal
@@ -13,7 +13,7 @@ from tunebook_server.domain.paging import Page
 from tunebook_server.domain.project import JobTemplate
 from tunebook_server.services import templates
 
-router = APIRouter(tags=["job templates"], route_class=Route)
+router = router_of("job templates")
 
 Registrar = Annotated[Principal, Depends(person("template:admin"))]
 

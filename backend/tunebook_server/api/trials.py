@@ -2,12 +2,12 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, BackgroundTasks, Depends, Query, Request, Response
+from fastapi import BackgroundTasks, Depends, Query, Request, Response
 
 from tunebook_server import broker
 from tunebook_server.api.access import Database, Reader, Writer, person
 from tunebook_server.api.conditional import NOT_MODIFIED, IfMatch, edition_of, etag, is_known, not_modified
-from tunebook_server.api.route import Route, answers_secret
+from tunebook_server.api.route import answers_secret, router_of
 from tunebook_server.api.schemas import Cursor, Filter, Id, Limit, Listing, Word
 from tunebook_server.api.schemas.trials import (
     AskIn,
@@ -27,7 +27,7 @@ from tunebook_server.domain.trial import Trial
 from tunebook_server.services import trials
 from tunebook_server.services.trial_pages import TrialRow
 
-router = APIRouter(tags=["trials"], route_class=Route)
+router = router_of("trials")
 
 Asker = Annotated[Principal, Depends(person("trial:report"))]
 Launcher = Annotated[Principal, Depends(person("study:write", "run:launch"))]

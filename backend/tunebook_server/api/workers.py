@@ -2,10 +2,10 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import Depends
 
 from tunebook_server.api.access import Database, Reader, WorkerItself, person
-from tunebook_server.api.route import Route, answers_secret
+from tunebook_server.api.route import answers_secret, router_of
 from tunebook_server.api.schemas import Cursor, Id, Limit, Listing
 from tunebook_server.api.schemas.trials import Nothing
 from tunebook_server.api.schemas.workers import (
@@ -25,7 +25,7 @@ from tunebook_server.domain.paging import Page
 from tunebook_server.domain.worker import Orders, Worker, WorkerRow
 from tunebook_server.services import access, claims, workers
 
-router = APIRouter(tags=["workers"], route_class=Route)
+router = router_of("workers")
 
 Operator = Annotated[Principal, Depends(person("run:launch"))]
 

@@ -72,7 +72,7 @@ def _note(scope: Scope, status: int, seconds: float) -> None:
     """A line for what changed something, was refused or was slow; never a query, a header or a body."""
     # A training job's own traffic is in the database; thousands of lines an hour would bury the rest.
     routine = status < 400 and (
-        scope["method"] == "GET" or scope["path"].endswith((":report", ":heartbeat", ":log"))
+        scope["method"] == "GET" or scope["path"].endswith((":report", ":heartbeat", ":log", ":ask"))
     )
     if routine and (seconds < SLOW_SECONDS or scope["path"].endswith("/events")):
         return

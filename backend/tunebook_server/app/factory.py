@@ -11,7 +11,7 @@ from tunebook_server.api import problems
 from tunebook_server.api.access import cookie_name
 from tunebook_server.api.events import Feed
 from tunebook_server.api.meter import Meter
-from tunebook_server.api.router import router
+from tunebook_server.api.routes import routes
 from tunebook_server.app.admission import Admission
 from tunebook_server.app.body_limit import BodyLimit
 from tunebook_server.app.compression import LEAST_BYTES, LEVEL, Compression
@@ -33,6 +33,7 @@ def create_app(engine: Engine, settings: Settings) -> FastAPI:
         redoc_url=None,
         openapi_url=None,
         lifespan=_lifespan,
+        routes=routes,
     )
     secure = settings.public_url.startswith("https://")
     app.state.engine = engine
@@ -43,7 +44,6 @@ def create_app(engine: Engine, settings: Settings) -> FastAPI:
     app.state.meter = Meter()
     app.state.keyed_requests = anyio.CapacityLimiter(POOL_SIZE // 2)
     problems.install(app)
-    app.include_router(router)
     app.include_router(pages, dependencies=[Depends(visitor)])
     # The last one added is the outermost. Assets come compressed; event streams are left alone.
     app.add_middleware(Compression, minimum_size=LEAST_BYTES, compresslevel=LEVEL)

@@ -6,7 +6,6 @@ import secrets
 from starlette.types import Scope
 
 from tunebook_server.api.meter import UNMATCHED
-from tunebook_server.api.router import PREFIX
 
 _REQUEST = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _PARENT = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")  # W3C Trace Context
@@ -35,8 +34,4 @@ def trial_of(scope: Scope) -> dict[str, int]:
 
 def route_of(scope: Scope) -> str:
     """The template of the route that answered: bounded, whatever is asked for."""
-    template = getattr(scope.get("route"), "path_format", None)
-    if template is None:
-        return UNMATCHED
-    # A route knows its address within its router; the API's routers are all mounted under one prefix.
-    return PREFIX + template if scope["path"].startswith(f"{PREFIX}/") else str(template)
+    return str(getattr(scope.get("route"), "path_format", UNMATCHED))

@@ -83,7 +83,7 @@ class Principal:
 
 def new_token(kind: TokenKind) -> str:
     """A token of 256 random bits with a checksum, so that garbage is refused without a look-up."""
-    secret = "".join(secrets.choice(_DIGITS) for _ in range(_SECRET_LETTERS))
+    secret = _letters(secrets.randbelow(62**_SECRET_LETTERS), _SECRET_LETTERS)
     stem = f"tbk_{kind}_{secret}"
     return f"{stem}_{_checksum(stem)}"
 
@@ -102,8 +102,13 @@ def secret_hash(secret: str) -> bytes:
 
 
 def _checksum(stem: str) -> str:
-    number, letters = zlib.crc32(stem.encode()), ""
-    for _ in range(_CHECK_LETTERS):
+    return _letters(zlib.crc32(stem.encode()), _CHECK_LETTERS)
+
+
+def _letters(number: int, count: int) -> str:
+    """The last `count` digits to the base 62."""
+    letters = ""
+    for _ in range(count):
         number, digit = divmod(number, 62)
         letters = _DIGITS[digit] + letters
     return letters

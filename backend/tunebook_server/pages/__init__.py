@@ -18,8 +18,7 @@ from tunebook_server.pages import (
     workers,
 )
 
-router = APIRouter(include_in_schema=False)
-for part in (
+PARTS = (
     assets,
     login,
     projects,
@@ -33,7 +32,11 @@ for part in (
     trial_logs,
     new_study,
     workers,
-):
-    router.include_router(part.router)
+)
+router = APIRouter(
+    routes=[route for part in PARTS for route in part.router.routes],
+    include_in_schema=False,
+    lifespan=assets.lifespan,
+)
 
 __all__ = ["router"]

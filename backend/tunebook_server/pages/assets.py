@@ -24,13 +24,13 @@ COMPRESSION_LEVEL = 6
 
 
 @asynccontextmanager
-async def _lifespan(_app: object) -> AsyncIterator[None]:
+async def lifespan(_app: object) -> AsyncIterator[None]:
     """Compresses plotly.js while the server starts, so that the first visitor does not wait for it."""
     threading.Thread(target=_assets, name="assets", daemon=True).start()
     yield
 
 
-router = APIRouter(include_in_schema=False, lifespan=_lifespan)
+router = APIRouter()
 
 
 @dataclass(frozen=True, slots=True)
