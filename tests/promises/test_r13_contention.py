@@ -10,14 +10,13 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine
-from sqlalchemy.exc import IntegrityError
 
 from tests.live import tunebook
 from tests.promises.conftest import Figures, Size
 from tests.promises.contention import consistent
 from tests.promises.loops import LONG_LEASE
 from tests.services.making import ACTOR, make_study
-from tests.services.mutants import newest_number_plus_one, unlocked
+from tests.services.mutants import COLLISIONS, newest_number_plus_one, unlocked
 from tests.services.test_concurrency import at_once
 from tunebook_server.embedded.postgres import Postgres
 from tunebook_server.services import trials
@@ -48,7 +47,7 @@ def test_max_plus_one_would_not_do(
         partial(trials.ask, server, study_id=study.id, client_id=str(name), actor=ACTOR)
         for name, server in enumerate(servers)
     ]
-    collided = sum(isinstance(outcome, IntegrityError) for outcome in at_once(asks))
+    collided = sum(isinstance(outcome, COLLISIONS) for outcome in at_once(asks))
     for server in servers:
         server.dispose()
     assert collided

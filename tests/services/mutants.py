@@ -1,11 +1,16 @@
 """Functions that break a promise, for tests that must notice it."""
 
+import psycopg
 from sqlalchemy import Connection, func, select, text
+from sqlalchemy.exc import IntegrityError
 
 from tunebook_server.domain.study import Study
 from tunebook_server.storage import studies
 from tunebook_server.storage.studies import Counters
 from tunebook_server.storage.tables import trials
+
+COLLISIONS = (IntegrityError, psycopg.IntegrityError)
+"""What a constraint of the database says to SQLAlchemy, and what to psycopg."""
 
 
 def newest_number_plus_one(connection: Connection, study_id: int, *, numbers: int, samples: int) -> Counters:

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 from sqlalchemy import Engine, text
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import OperationalError
 
 from tests.services.making import ACTOR, make_study, make_worker
-from tests.services.mutants import newest_number_plus_one, unlocked
+from tests.services.mutants import COLLISIONS, newest_number_plus_one, unlocked
 from tunebook_server.domain.errors import Conflict, Gone
 from tunebook_server.domain.lifecycle import Claim
 from tunebook_server.domain.study import Study
@@ -83,7 +83,7 @@ def test_max_plus_one_would_not_do(engine: Engine, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(study_rows, "lock", unlocked)
     study = make_study(engine, launched=False, budget=CLIENTS * CALLS, parallel=CLIENTS * CALLS)
     outcomes = ask_and_enqueue(engine, study)
-    assert any(isinstance(outcome, IntegrityError) for outcome in outcomes)
+    assert any(isinstance(outcome, COLLISIONS) for outcome in outcomes)
 
 
 def test_one_client_asking_from_many_threads_holds_one_trial(engine: Engine) -> None:

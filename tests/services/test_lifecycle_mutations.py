@@ -14,10 +14,9 @@ from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.errors import FlakyFailure
 from hypothesis.stateful import get_state_machine_test
 from sqlalchemy import ColumnElement, Connection, Engine, literal
-from sqlalchemy.exc import IntegrityError
 
 from tests.services.lifecycle_machine import LifecycleMachine
-from tests.services.mutants import newest_number_plus_one, unlocked
+from tests.services.mutants import COLLISIONS, newest_number_plus_one, unlocked
 from tunebook_server.domain import lifecycle
 from tunebook_server.domain.errors import Fenced
 from tunebook_server.domain.lifecycle import Ending, Swept
@@ -134,7 +133,7 @@ MUTATIONS = (
 
 # What the machine says, what a constraint of the database says, and a race that Hypothesis replays to another
 # end. Any other error would be a defect of the mutant itself.
-NOTICED = (AssertionError, IntegrityError, FlakyFailure)
+NOTICED = (AssertionError, *COLLISIONS, FlakyFailure)
 
 
 def test_every_invariant_is_mutated() -> None:

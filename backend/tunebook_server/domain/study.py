@@ -44,6 +44,9 @@ class Study:
     job_template_id: int | None
     best_trial_id: int | None
     revision: int
+    next_number: int
+    next_sample_index: int
+    """The place of the next trial in the sampler's sequence."""
     counts: Mapping[str, int]
     created_by: str
     created_at: datetime

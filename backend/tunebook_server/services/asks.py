@@ -6,13 +6,15 @@ from functools import cached_property
 
 from tunebook_server.domain.errors import Conflict, TunebookError
 from tunebook_server.domain.lifecycle import Claim
+from tunebook_server.domain.study import Study
 from tunebook_server.domain.texts import name_text, whole_number
-from tunebook_server.domain.trial import Trial
+from tunebook_server.domain.trial import Checkpoint, Trial
 from tunebook_server.services import sampling
 from tunebook_server.services.gathering import Gathering
 from tunebook_server.services.holding import claims_of, hold, lock_study, take
 from tunebook_server.services.suggesting import Ready, Wanted, with_suggestions
 from tunebook_server.storage import audit, checkpoints, studies, trials
+from tunebook_server.storage.begun import Holder
 from tunebook_server.storage.engine import Connection, Engine, transaction
 
 ASK_MOST = 256
@@ -80,17 +82,34 @@ def _together(engine: Engine, study_id: int, asks: Sequence[Ask], ready: Ready |
             raise Conflict("the study is paused", remedy="Resume it, or wait.")
         handed = [(trial, checkpoints.last(connection, trial)) for trial in held]
         if study.state == "running" and free:
-            made = sampling.create(connection, study, len(free) - len(queued), ready)
-            queued += [trial.id for trial in made]
-            if queued:
-                holders = dict(zip(queued, free, strict=False))
-                taken = take(connection, holders, started=True)
-                hosts = [owners[name].host for name in holders.values()]
-                handed += hold(connection, study, taken, hosts=hosts)
-                _note(connection, study_id, asks, taken)
-            studies.bump_best(connection, study_id)
+            holders = [Holder(name, owners[name].host) for name in free]
+            begun = _begin(connection, study, queued, holders, ready)
+            _note(connection, study_id, asks, [trial for trial, _ in begun])
+            handed += begun
         claims = claims_of(connection, study, handed)
     return [[claim for claim in claims if _is_of(claim.trial, each)] for each in asks]
+
+
+def _begin(
+    connection: Connection,
+    study: Study,
+    queued: Sequence[int],
+    holders: Sequence[Holder],
+    ready: Ready | None,
+) -> list[tuple[Trial, Checkpoint | None]]:
+    """The queued trials for the first of these loops, new ones for the rest."""
+    waited, rest = holders[: len(queued)], holders[len(queued) :]
+    begun: list[tuple[Trial, Checkpoint | None]] = []
+    if waited:
+        clients = {trial_id: holder.client_id for trial_id, holder in zip(queued, waited, strict=True)}
+        taken = take(connection, clients, started=True)
+        begun = hold(connection, study, taken, hosts=[holder.host for holder in waited])
+    begun += [(trial, None) for trial in sampling.begin(connection, study, rest, ready)]
+    if waited:  # one that goes on from a checkpoint may be the best one no more
+        studies.bump_best(connection, study.id)
+    elif begun:
+        studies.bump(connection, study.id)
+    return begun
 
 
 def _is_of(trial: Trial, asked: Ask) -> bool:

@@ -98,7 +98,7 @@ def _enqueue(
             raise Conflict("the study is finished", remedy="Set its state to running first.")
         if parameters is None:
             made = sampling.create(connection, study, 1, ready)
-        elif studies.counters(connection, study_id).next_number < study.budget:
+        elif study.next_number < study.budget:
             made = sampling.add(connection, study, [study.space.check(parameters)])
         else:
             made = []

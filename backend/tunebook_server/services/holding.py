@@ -64,8 +64,7 @@ def claims_of(
     """Each with a new token."""
     if not held:
         return []
-    project = projects.get(connection, study.project_id)
-    assert project is not None
+    project_name = projects.name_of(connection, study.project_id)
     template = None if study.job_template_id is None else templates.get(connection, study.job_template_id)
     limits = settings()
     tokens = access.mint_trial_tokens(connection, [(trial.id, trial.epoch) for trial, _ in held])
@@ -81,8 +80,8 @@ def claims_of(
             resume=resume,
             older=tuple(checkpoints.resumable(connection, trial, OLDER_MOST + 1)[1:]) if resume else (),
             study_name=study.name,
-            project_id=project.id,
-            project_name=project.name,
+            project_id=study.project_id,
+            project_name=project_name,
         )
         for (trial, resume), token in zip(held, tokens, strict=True)
     ]

@@ -9,8 +9,10 @@ from tunebook_server.domain.study import Study
 from tunebook_server.domain.trial import Configuration, Trial
 from tunebook_server.services.suggesting import Ready, draw, with_suggestions
 from tunebook_server.settings import settings
-from tunebook_server.storage import studies, trials
+from tunebook_server.storage import begun, studies, trials
+from tunebook_server.storage.begun import Holder
 from tunebook_server.storage.engine import Connection, Engine, transaction
+from tunebook_server.storage.trials import Made
 
 BATCH = 256
 STUDIES_A_TIME = 1000
@@ -29,7 +31,7 @@ def _fill(engine: Engine, study_id: int, ready: Ready | None) -> list[int]:
         if study.state != "running":
             return []
         made = create(connection, study, _lacking(study), ready) if study.job_template_id is not None else []
-        if not made and is_over(connection, study):
+        if not made and is_over(study):
             studies.finish(connection, study_id)
         elif not made:
             return _hints(connection, study_id)
@@ -55,12 +57,26 @@ def fill_all(engine: Engine) -> list[int]:
 def create(connection: Connection, study: Study, count: int, ready: Ready | None) -> list[Trial]:
     """Up to `count` queued trials, fewer at the end of budget or sampler. The study's row is locked. Raises
     Wanted, see `with_suggestions`."""
-    counters = studies.counters(connection, study.id)
-    count = min(count, study.budget - counters.next_number)
-    if count <= 0:
-        return []
-    configurations, drawn_by = draw(study, index=counters.next_sample_index, count=count, ready=ready)
+    configurations, drawn_by = _next(study, count, ready)
     return add(connection, study, configurations, drawn_by=drawn_by)
+
+
+def begin(
+    connection: Connection, study: Study, holders: Sequence[Holder], ready: Ready | None
+) -> list[Trial]:
+    """As `create`, but running, one for each of these loops."""
+    configurations, drawn_by = _next(study, len(holders), ready)
+    if not configurations:
+        return []
+    return begun.add(
+        connection,
+        study_id=study.id,
+        space_version=study.space_version,
+        rows=_rows(connection, study, configurations, drawn_by),
+        holders=holders,
+        lease_seconds=settings().lease_seconds,
+        parameters=study.scheduling().copies,
+    )
 
 
 def add(
@@ -70,32 +86,43 @@ def add(
 
     `drawn_by`: the sampler that they are of; empty for a person's.
     """
-    count = len(configurations)
-    if not count:
+    if not configurations:
         return []
-    scheduler = study.scheduling()
-    first = studies.allocate(connection, study.id, numbers=count, samples=count if drawn_by else 0)
-    rows = [
-        {
-            "number": first.next_number + place,
-            "sample_index": first.next_sample_index + place if drawn_by else None,
-            "drawn_by": drawn_by,
-            "parameters": dict(configuration),
-            "seed": trial_seed(study.seed, first.next_number + place),
-            "decide_at": scheduler.next_rung(scheduler.bracket(first.next_number + place), None),
-        }
-        for place, configuration in enumerate(configurations)
-    ]
+    rows = _rows(connection, study, configurations, drawn_by)
     return trials.add(connection, study_id=study.id, space_version=study.space_version, rows=rows)
 
 
-def is_over(connection: Connection, study: Study) -> bool:
+def _next(study: Study, count: int, ready: Ready | None) -> tuple[list[Configuration], str]:
+    count = min(count, study.budget - study.next_number)
+    return draw(study, index=study.next_sample_index, count=count, ready=ready) if count > 0 else ([], "")
+
+
+def _rows(
+    connection: Connection, study: Study, configurations: Sequence[Configuration], drawn_by: str
+) -> list[Made]:
+    count, scheduler = len(configurations), study.scheduling()
+    first = studies.allocate(connection, study.id, numbers=count, samples=count if drawn_by else 0)
+    return [
+        Made(
+            number=number,
+            sample_index=first.next_sample_index + place if drawn_by else None,
+            drawn_by=drawn_by,
+            parameters=configuration,
+            seed=trial_seed(study.seed, number),
+            decide_at=scheduler.next_rung(scheduler.bracket(number), None),
+        )
+        for place, (number, configuration) in enumerate(
+            zip(range(first.next_number, first.next_number + count), configurations, strict=True)
+        )
+    ]
+
+
+def is_over(study: Study) -> bool:
     """Nothing is open, and nothing more will come."""
     if _open(study):
         return False
-    counters = studies.counters(connection, study.id)
     size = sampler(study.sampler, study.sampler_options).size(study.space)
-    return counters.next_number >= study.budget or (size is not None and counters.next_sample_index >= size)
+    return study.next_number >= study.budget or (size is not None and study.next_sample_index >= size)
 
 
 def _lacking(study: Study) -> int:

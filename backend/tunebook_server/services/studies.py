@@ -143,7 +143,7 @@ def edit(
         refuse_stale(edition, study.edition, what="study")
         if not new:
             return study
-        _refuse_small_budget(connection, study_id, new)
+        _refuse_small_budget(study, new)
         if "round" in new:
             new["round_id"] = rounds.named(connection, study.project_id, new.pop("round"))
         if "space" in new:
@@ -231,8 +231,8 @@ def _check_round(value: object) -> None:
         whole_number(value, field="round", low=1, high=ID_HIGHEST)
 
 
-def _refuse_small_budget(connection: Connection, study_id: int, changes: Mapping[str, Any]) -> None:
-    made = studies.counters(connection, study_id).next_number
+def _refuse_small_budget(study: Study, changes: Mapping[str, Any]) -> None:
+    made = study.next_number
     if changes.get("budget", made) < made:
         raise Conflict(
             f"the study has {made} trials already", field="budget", remedy=f"Give at least {made}."

@@ -98,12 +98,11 @@ def suggest(engine: Engine, study_id: int, count: int) -> Ready:
     """From the history as it stands."""
     use_one_core()
     with transaction(engine) as connection:
-        found = studies.get(connection, study_id)
-        if found is None:
+        # Read before its trials: one that is made in between makes this place one that is taken.
+        study = studies.get(connection, study_id)
+        if study is None:
             raise NotFound(f"there is no study {study_id}")
-        # Before the study and its trials: one that is made in between makes this place one that is taken.
-        index = studies.counters(connection, study_id).next_sample_index
-        study = studies.get(connection, study_id) or found
+    index = study.next_sample_index
     chosen = sampler(study.sampler, study.sampler_options)
     try:
         history = histories.of(engine, study, chosen)

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
 
+import numpy as np
 from sqlalchemy import RowMapping, delete, func, insert, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from tunebook_server.domain.access import Token, TokenKind, User, new_token, secret_hash
-from tunebook_server.storage.engine import Connection, fetch_row
+from tunebook_server.storage.arrays import Blobs, Integers, Texts
+from tunebook_server.storage.engine import Connection, fetch_row, straight
 from tunebook_server.storage.tables import (
     login_attempts,
     login_codes,
@@ -172,15 +174,22 @@ def add_token(
 def mint_trial_tokens(connection: Connection, held: Sequence[tuple[int, int]]) -> list[str]:
     """A token for each of these trials and epochs, bound to this generation of the database."""
     secrets = [new_token("trl") for _ in held]
-    rows = [
-        {"token_hash": secret_hash(secret), "last4": secret[-4:], "trial_id": trial_id, "epoch": epoch}
-        for secret, (trial_id, epoch) in zip(secrets, held, strict=True)
-    ]
-    generation = select(server.c.generation).scalar_subquery()
-    connection.execute(
-        insert(tokens).values(kind="trl", generation=generation, scopes=["trial:report"]), rows
-    )
+    trials, epochs = np.array(held, dtype=np.int64).reshape(-1, 2).T
+    values = {
+        "hashes": Blobs([secret_hash(secret) for secret in secrets]),
+        "ends": Texts([secret[-4:] for secret in secrets]),
+        "trials": Integers(trials),
+        "epochs": Integers(epochs),
+    }
+    straight(connection, _MINT, values)
     return secrets
+
+
+_MINT = """
+INSERT INTO tokens (kind, scopes, generation, token_hash, last4, trial_id, epoch)
+SELECT 'trl', '{trial:report}', generation, new.*
+  FROM server CROSS JOIN unnest(%(hashes)s, %(ends)s, %(trials)s, %(epochs)s) AS new
+"""
 
 
 _FIND_LIVE = """

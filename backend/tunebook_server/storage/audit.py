@@ -1,9 +1,10 @@
 """Who did what to which object, kept for good."""
 
+import json
 from collections.abc import Mapping, Sequence
 
-from tunebook_server.storage import tables
-from tunebook_server.storage.engine import Connection
+from tunebook_server.storage.arrays import Texts
+from tunebook_server.storage.engine import Connection, straight
 
 
 def write(
@@ -22,7 +23,14 @@ def write_all(
     connection: Connection, done: Sequence[tuple[str, Mapping[str, object]]], *, action: str, target: str
 ) -> None:
     """A row for each actor and detail: what several did to the same object at once."""
-    rows = [
-        {"actor": actor, "action": action, "object": target, "detail": dict(detail)} for actor, detail in done
-    ]
-    connection.execute(tables.audit.insert(), rows)
+    actors = Texts([actor for actor, _ in done])
+    details = Texts([json.dumps(dict(detail)) for _, detail in done])
+    values = {"action": action, "object": target, "actors": actors, "details": details}
+    straight(connection, _WRITE, values)
+
+
+_WRITE = """
+INSERT INTO audit (actor, action, object, detail)
+SELECT actor, %(action)s, %(object)s, detail::jsonb
+  FROM unnest(%(actors)s, %(details)s) AS done (actor, detail)
+"""

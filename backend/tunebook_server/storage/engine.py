@@ -11,7 +11,7 @@ from sqlalchemy.exc import InvalidatePoolError
 
 from tunebook_server.storage import arrays
 
-__all__ = ["Connection", "Engine", "autocommit", "connect", "fetch_row", "transaction"]
+__all__ = ["Connection", "Engine", "autocommit", "connect", "fetch_row", "straight", "transaction"]
 
 POOL_SIZE = 20
 STATEMENT_TIMEOUT_MS = 30_000
@@ -48,15 +48,23 @@ def _refuse_dead(dbapi_connection: psycopg.Connection[object], record: object, f
         raise InvalidatePoolError("the server has closed the connection")
 
 
+def straight(
+    connection: Connection, statement: LiteralString, values: Mapping[str, object]
+) -> psycopg.Cursor[tuple[Any, ...]]:
+    """A constant statement, straight through psycopg.
+
+    For what every report or ask runs: SQLAlchemy's own part of a small statement costs more CPU than the
+    statement.
+    """
+    driver: psycopg.Connection[tuple[Any, ...]] = connection.connection.driver_connection  # type: ignore[assignment]
+    return driver.execute(statement, values)
+
+
 def fetch_row(
     connection: Connection, statement: LiteralString, values: Mapping[str, object]
 ) -> tuple[Any, ...] | None:
-    """The one row of a constant statement, straight from psycopg.
-
-    For what every report runs: SQLAlchemy's own part of a small statement costs more CPU than the statement.
-    """
-    driver: psycopg.Connection[tuple[Any, ...]] = connection.connection.driver_connection  # type: ignore[assignment]
-    return driver.execute(statement, values).fetchone()
+    """The one row of a constant statement, `straight`."""
+    return straight(connection, statement, values).fetchone()
 
 
 @contextmanager

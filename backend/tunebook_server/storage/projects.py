@@ -9,10 +9,11 @@ from sqlalchemy.exc import IntegrityError
 
 from tunebook_server.domain.project import Project, ProjectSummary
 from tunebook_server.storage import tables
-from tunebook_server.storage.engine import Connection
+from tunebook_server.storage.engine import Connection, fetch_row
 
 _projects = tables.projects
 _GET = select(_projects).where(_projects.c.id == bindparam("project"))
+_NAME = "SELECT name FROM projects WHERE id = %(project)s"
 
 
 def add(connection: Connection, *, name: str, goal: str, note: str) -> Project | None:
@@ -28,6 +29,12 @@ def add(connection: Connection, *, name: str, goal: str, note: str) -> Project |
 
 def get(connection: Connection, project_id: int) -> Project | None:
     return _project(connection.execute(_GET, {"project": project_id}).one_or_none())
+
+
+def name_of(connection: Connection, project_id: int) -> str:
+    found = fetch_row(connection, _NAME, {"project": project_id})
+    assert found is not None
+    return str(found[0])
 
 
 def lock(connection: Connection, project_id: int) -> Project | None:

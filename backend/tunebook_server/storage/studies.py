@@ -10,7 +10,6 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     BindParameter,
-    Integer,
     Row,
     Select,
     Text,
@@ -27,7 +26,7 @@ from tunebook_server.domain.objective import Objective
 from tunebook_server.domain.search_space import SearchSpace
 from tunebook_server.domain.study import Study, StudyDesign
 from tunebook_server.storage import counts, tables
-from tunebook_server.storage.engine import Connection
+from tunebook_server.storage.engine import Connection, straight
 
 _studies = tables.studies
 _spaces = tables.search_spaces
@@ -47,6 +46,8 @@ _PLAIN = (
         "job_template_id",
         "best_trial_id",
         "revision",
+        "next_number",
+        "next_sample_index",
     ),
     *("created_by", "created_at", "changed_at", "finished_at", "priority", "weight"),
 )
@@ -118,10 +119,6 @@ def lock(connection: Connection, study_id: int) -> Study | None:
     return found[0] if found else None
 
 
-def counters(connection: Connection, study_id: int) -> Counters:
-    return Counters(*connection.execute(_COUNTERS, {"study": study_id}).one())
-
-
 def is_finished(connection: Connection, study_id: int) -> bool:
     """The study's row is locked from here on."""
     query = select(_studies.c.state).where(_studies.c.id == study_id).with_for_update(key_share=True)
@@ -137,12 +134,12 @@ def max_attempts(connection: Connection, study_id: int) -> int:
 def allocate(connection: Connection, study_id: int, *, numbers: int, samples: int) -> Counters:
     """Takes `numbers` trial numbers and `samples` places of the sampler; returns the first of each."""
     taken = {"study": study_id, "numbers": numbers, "samples": samples}
-    return Counters(*connection.execute(_ALLOCATE, taken).one())
+    return Counters(*straight(connection, _ALLOCATE, taken).fetchall()[0])
 
 
 def bump(connection: Connection, study_id: int) -> None:
     """The study has visibly changed. The last statement of a transaction: it locks the study's row."""
-    connection.execute(_BUMP, {"study": study_id})
+    straight(connection, _BUMP_NOW, {"study": study_id})
 
 
 def bump_best(connection: Connection, study_id: int) -> None:
@@ -283,25 +280,20 @@ def _query() -> Select[Any]:
 
 # Built once: reports, asks and pages run these, and building a statement costs more than running it.
 _STUDY = bindparam("study", type_=BigInteger)
-_NUMBERS, _SAMPLES = bindparam("numbers", type_=Integer), bindparam("samples", type_=Integer)
 _GET = _query().where(_studies.c.id == _STUDY)
 _GET_LOCKED = _GET.with_for_update(key_share=True, of=_studies)
-_COUNTERS = select(_studies.c.next_number, _studies.c.next_sample_index).where(_studies.c.id == _STUDY)
-_ALLOCATE = (
-    _studies.update()
-    .where(_studies.c.id == _STUDY)
-    .values(
-        next_number=_studies.c.next_number + _NUMBERS,
-        next_sample_index=_studies.c.next_sample_index + _SAMPLES,
-    )
-    .returning(_studies.c.next_number - _NUMBERS, _studies.c.next_sample_index - _SAMPLES)
-)
+_ALLOCATE = """
+UPDATE studies
+   SET next_number = next_number + %(numbers)s, next_sample_index = next_sample_index + %(samples)s
+ WHERE id = %(study)s RETURNING next_number - %(numbers)s, next_sample_index - %(samples)s
+"""
 _LOCK = select(_studies.c.direction).where(_studies.c.id == _STUDY).with_for_update(key_share=True)
 _BUMP = (
     _studies.update()
     .where(_studies.c.id == _STUDY)
     .values(revision=_studies.c.revision + 1, changed_at=func.clock_timestamp())
 )
+_BUMP_NOW = "UPDATE studies SET revision = revision + 1, changed_at = clock_timestamp() WHERE id = %(study)s"
 _BUMP_BEST = {
     direction: _BUMP.values(best_trial_id=_best(_STUDY, direction)) for direction in ("minimize", "maximize")
 }

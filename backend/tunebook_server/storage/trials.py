@@ -1,7 +1,7 @@
 """Trials: rows, claims, leases and hints. Only the database's clock sets or compares a lease."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from sqlalchemy import (
@@ -11,6 +11,7 @@ from sqlalchemy import (
     Row,
     Select,
     Text,
+    any_,
     bindparam,
     func,
     literal,
@@ -24,27 +25,34 @@ from sqlalchemy import (
 from tunebook_server.domain.lifecycle import Ending
 from tunebook_server.domain.trial import Configuration, End, Trial, TrialState
 from tunebook_server.storage import tables
-from tunebook_server.storage.engine import Connection
+from tunebook_server.storage.arrays import Texts
+from tunebook_server.storage.engine import Connection, straight
 
 trials = tables.trials
 COLUMNS = tuple(trials.c[field.name] for field in fields(Trial))
+_NAMES = tuple(column.name for column in COLUMNS)
 HELD = ("claimed", "running")
 # Written out, not bound: a plan made once for every value could not use the indexes on these states alone.
 _QUEUED = trials.c.state == literal_column("'queued'")
 _HELD = trials.c.state.in_([literal_column("'claimed'"), literal_column("'running'")])
 
 
-def add(
-    connection: Connection,
-    *,
-    study_id: int,
-    space_version: int,
-    rows: Sequence[Mapping[str, object]],
-) -> list[Trial]:
-    """Queued trials; each row gives number, sample_index, parameters, seed and decide_at. The study's row is
-    locked."""
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What a new trial starts with; `sample_index` None where a person chose its values."""
+
+    number: int
+    sample_index: int | None
+    drawn_by: str
+    parameters: Configuration
+    seed: int
+    decide_at: int | None
+
+
+def add(connection: Connection, *, study_id: int, space_version: int, rows: Sequence[Made]) -> list[Trial]:
+    """Queued trials. The study's row is locked."""
     same = {"study_id": study_id, "space_version": space_version, "state": "queued"}
-    return [read(row) for row in connection.execute(_ADD, [{**same, **row} for row in rows])]
+    return [read(row) for row in connection.execute(_ADD, [{**same, **asdict(row)} for row in rows])]
 
 
 def get(connection: Connection, trial_id: int) -> Trial | None:
@@ -352,7 +360,7 @@ def forget_hint(connection: Connection, trial_id: int) -> None:
 def serialise_clients(connection: Connection, study_id: int, client_ids: Sequence[str]) -> None:
     """Two asks of one client wait for each other until the transaction ends."""
     keys = [f"ask/{study_id}/{client_id}" for client_id in sorted(client_ids)]  # in one order: no deadlock
-    connection.execute(_SERIALISE, {"keys": keys})
+    straight(connection, _SERIALISE, {"keys": Texts(keys)})
 
 
 def lease(lease_seconds: float) -> ColumnElement[Any]:
@@ -366,9 +374,13 @@ def seconds(amount: float) -> ColumnElement[Any]:
 
 def read(row: Row[Any]) -> Trial:
     mapping = row._mapping
-    return Trial(
-        **{**{column.name: mapping[column] for column in COLUMNS}, "state": TrialState(mapping["state"])}
-    )
+    return of([mapping[column] for column in COLUMNS])
+
+
+def of(values: Sequence[Any]) -> Trial:
+    """Of a row of `COLUMNS`."""
+    named = dict(zip(_NAMES, values, strict=True))
+    return Trial(**{**named, "state": TrialState(named["state"])})
 
 
 # Built once: every claim or ask runs most of these, and building a statement costs more than running it.
@@ -379,10 +391,9 @@ _GET_LOCKED = _GET.with_for_update(key_share=True)
 _ADD = trials.insert().returning(*COLUMNS, sort_by_parameter_order=True)
 _HELD_BY_CLIENT = (
     select(*COLUMNS)
-    .where(trials.c.study_id == _STUDY, trials.c.client_id.in_(bindparam("clients", expanding=True)), _HELD)
+    .where(trials.c.study_id == _STUDY, trials.c.client_id == any_(bindparam("clients", type_=ARRAY(Text))))
+    .where(_HELD)
     .where(trials.c.worker_id.is_(None))  # a worker's keys are its own
     .order_by(trials.c.number)
 )
-_SERIALISE = select(
-    func.pg_advisory_xact_lock(func.hashtextextended(func.unnest(bindparam("keys", type_=ARRAY(Text))), 0))
-)
+_SERIALISE = "SELECT pg_advisory_xact_lock(hashtextextended(unnest(%(keys)s), 0))"
