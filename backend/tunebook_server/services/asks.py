@@ -15,7 +15,7 @@ from tunebook_server.services.holding import claims_of, hold, lock_study, take
 from tunebook_server.services.suggesting import Ready, Wanted, with_suggestions
 from tunebook_server.storage import audit, checkpoints, studies, trials
 from tunebook_server.storage.begun import Holder
-from tunebook_server.storage.engine import Connection, Engine, transaction
+from tunebook_server.storage.engine import Connection, Engine, pipelined, transaction
 
 ASK_MOST = 256
 TOGETHER_MOST, SHARED_MOST = 32, 8
@@ -72,8 +72,10 @@ def _together(engine: Engine, study_id: int, asks: Sequence[Ask], ready: Ready |
     """The claims of each. Raises Conflict where one of them can have none because the study is paused."""
     owners = {name: each for each in asks for name in each.names}
     with transaction(engine) as connection:
-        trials.serialise_clients(connection, study_id, [each.client_id for each in asks])
-        held = trials.held_by_client(connection, study_id, list(owners))
+        with pipelined(connection):
+            trials.serialise_clients(connection, study_id, [each.client_id for each in asks])
+            holding = trials.held_by_client(connection, study_id, list(owners))
+        held = holding()
         free = [name for name in owners if name not in {trial.client_id for trial in held}]
         # Queued trials are locked before the study: trial, then study, everywhere.
         queued = trials.take_queued(connection, study_id, len(free))
@@ -84,7 +86,10 @@ def _together(engine: Engine, study_id: int, asks: Sequence[Ask], ready: Ready |
         if study.state == "running" and free:
             holders = [Holder(name, owners[name].host) for name in free]
             begun = _begin(connection, study, queued, holders, ready)
-            _note(connection, study_id, asks, [trial for trial, _ in begun])
+            if begun:
+                with pipelined(connection):
+                    _note(connection, study_id, asks, [trial for trial, _ in begun])
+                    studies.bump(connection, study_id)
             handed += begun
         claims = claims_of(connection, study, handed)
     return [[claim for claim in claims if _is_of(claim.trial, each)] for each in asks]
@@ -104,11 +109,8 @@ def _begin(
         clients = {trial_id: holder.client_id for trial_id, holder in zip(queued, waited, strict=True)}
         taken = take(connection, clients, started=True)
         begun = hold(connection, study, taken, hosts=[holder.host for holder in waited])
+        studies.bump_best(connection, study.id)  # one that goes on from a checkpoint may be the best no more
     begun += [(trial, None) for trial in sampling.begin(connection, study, rest, ready)]
-    if waited:  # one that goes on from a checkpoint may be the best one no more
-        studies.bump_best(connection, study.id)
-    elif begun:
-        studies.bump(connection, study.id)
     return begun
 
 

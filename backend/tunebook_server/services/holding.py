@@ -18,7 +18,7 @@ from tunebook_server.storage import (
     templates,
     trials,
 )
-from tunebook_server.storage.engine import Connection
+from tunebook_server.storage.engine import Connection, pipelined
 
 OLDER_MOST = 20
 """Checkpoints to try, one after another, where the last one cannot be read."""
@@ -64,10 +64,11 @@ def claims_of(
     """Each with a new token."""
     if not held:
         return []
-    project_name = projects.name_of(connection, study.project_id)
-    template = None if study.job_template_id is None else templates.get(connection, study.job_template_id)
-    limits = settings()
-    tokens = access.mint_trial_tokens(connection, [(trial.id, trial.epoch) for trial, _ in held])
+    with pipelined(connection):
+        project = projects.name_of(connection, study.project_id)
+        registered = templates.of_study(connection, study.id)
+        tokens = access.mint_trial_tokens(connection, [(trial.id, trial.epoch) for trial, _ in held])
+    project_name, template, limits = project(), registered(), settings()
     return [
         Claim(
             trial=trial,

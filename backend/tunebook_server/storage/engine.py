@@ -1,21 +1,37 @@
 """The connection to Postgres: one engine a process, one transaction a unit of work."""
 
 import select
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, LiteralString
+from typing import Any, LiteralString, TypeVar
 
 import psycopg
-from sqlalchemy import Connection, Engine, create_engine, event
+from psycopg.rows import namedtuple_row
+from sqlalchemy import ClauseElement, Connection, Dialect, Engine, create_engine, event
+from sqlalchemy.dialects.postgresql import psycopg as psycopg_dialect
 from sqlalchemy.exc import InvalidatePoolError
 
 from tunebook_server.storage import arrays
 
-__all__ = ["Connection", "Engine", "autocommit", "connect", "fetch_row", "straight", "transaction"]
+__all__ = [
+    "Connection",
+    "Engine",
+    "Later",
+    "autocommit",
+    "connect",
+    "fetch_row",
+    "pipelined",
+    "straight",
+    "text_of",
+    "transaction",
+]
 
 POOL_SIZE = 20
 STATEMENT_TIMEOUT_MS = 30_000
 LOCK_TIMEOUT_MS = 10_000
+
+T = TypeVar("T")
+_DIALECT: Dialect = psycopg_dialect.dialect()  # type: ignore[no-untyped-call]
 
 
 def connect(database_url: str, *, pool_size: int = POOL_SIZE) -> Engine:
@@ -50,21 +66,42 @@ def _refuse_dead(dbapi_connection: psycopg.Connection[object], record: object, f
 
 def straight(
     connection: Connection, statement: LiteralString, values: Mapping[str, object]
-) -> psycopg.Cursor[tuple[Any, ...]]:
-    """A constant statement, straight through psycopg.
+) -> psycopg.Cursor[Any]:
+    """A constant statement, straight through psycopg; its rows are named tuples.
 
     For what every report or ask runs: SQLAlchemy's own part of a small statement costs more CPU than the
     statement.
     """
-    driver: psycopg.Connection[tuple[Any, ...]] = connection.connection.driver_connection  # type: ignore[assignment]
-    return driver.execute(statement, values)
+    cursor = _driver(connection).cursor(row_factory=namedtuple_row)
+    return cursor.execute(statement, values)
+
+
+Later = Callable[[], T]
+"""What a statement has found, once the pipeline that it runs in has ended."""
+
+
+@contextmanager
+def pipelined(connection: Connection) -> Iterator[None]:
+    """Statements that run `straight` are all sent before any of their answers is waited for. What they found
+    may be read when the block has ended; SQLAlchemy's own cannot run in it."""
+    with _driver(connection).pipeline():
+        yield
+
+
+def text_of(statement: ClauseElement) -> LiteralString:
+    """Of a statement, to run it `straight`."""
+    return str(statement.compile(dialect=_DIALECT))
 
 
 def fetch_row(
     connection: Connection, statement: LiteralString, values: Mapping[str, object]
 ) -> tuple[Any, ...] | None:
     """The one row of a constant statement, `straight`."""
-    return straight(connection, statement, values).fetchone()
+    return _driver(connection).execute(statement, values).fetchone()
+
+
+def _driver(connection: Connection) -> psycopg.Connection[tuple[Any, ...]]:
+    return connection.connection.driver_connection  # type: ignore[return-value]
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from tunebook_server.domain.objective import Objective
 from tunebook_server.domain.search_space import SearchSpace
 from tunebook_server.domain.study import Study, StudyDesign
 from tunebook_server.storage import counts, tables
-from tunebook_server.storage.engine import Connection, straight
+from tunebook_server.storage.engine import Connection, pipelined, straight, text_of
 
 _studies = tables.studies
 _spaces = tables.search_spaces
@@ -115,8 +115,11 @@ def get(connection: Connection, study_id: int) -> Study | None:
 
 def lock(connection: Connection, study_id: int) -> Study | None:
     """The study, its row locked until the transaction ends; take no waiting lock on a trial after this."""
-    found = _read(connection, _GET_LOCKED, {"study": study_id})
-    return found[0] if found else None
+    with pipelined(connection):
+        locked = straight(connection, _GET_LOCKED, {"study": study_id})
+        by_state = counts.of_study(connection, study_id)  # as they are when the lock is there
+    row = locked.fetchone()
+    return None if row is None else _study(row, by_state())
 
 
 def is_finished(connection: Connection, study_id: int) -> bool:
@@ -281,11 +284,11 @@ def _query() -> Select[Any]:
 # Built once: reports, asks and pages run these, and building a statement costs more than running it.
 _STUDY = bindparam("study", type_=BigInteger)
 _GET = _query().where(_studies.c.id == _STUDY)
-_GET_LOCKED = _GET.with_for_update(key_share=True, of=_studies)
+_GET_LOCKED = text_of(_GET.with_for_update(key_share=True, of=_studies))
 _ALLOCATE = """
 UPDATE studies
    SET next_number = next_number + %(numbers)s, next_sample_index = next_sample_index + %(samples)s
- WHERE id = %(study)s RETURNING next_number - %(numbers)s, next_sample_index - %(samples)s
+ WHERE id = %(study)s RETURNING next_number - %(numbers)s AS number, next_sample_index - %(samples)s AS place
 """
 _LOCK = select(_studies.c.direction).where(_studies.c.id == _STUDY).with_for_update(key_share=True)
 _BUMP = (

@@ -3,15 +3,20 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Row, bindparam, select, tuple_
+from sqlalchemy import BigInteger, Row, bindparam, select, tuple_
 
 from tunebook_server.domain.project import JobTemplate
 from tunebook_server.domain.resources import Resources
 from tunebook_server.storage import tables
-from tunebook_server.storage.engine import Connection
+from tunebook_server.storage.engine import Connection, Later, straight, text_of
 
 _templates = tables.job_templates
 _GET = select(_templates).where(_templates.c.id == bindparam("template"))
+_OF_STUDY = text_of(
+    select(_templates)
+    .join(tables.studies, tables.studies.c.job_template_id == _templates.c.id)
+    .where(tables.studies.c.id == bindparam("study", type_=BigInteger))
+)
 
 
 def add(
@@ -55,6 +60,12 @@ def add(
 def get(connection: Connection, template_id: int) -> JobTemplate | None:
     row = connection.execute(_GET, {"template": template_id}).one_or_none()
     return None if row is None else _template(row)
+
+
+def of_study(connection: Connection, study_id: int) -> Later[JobTemplate | None]:
+    """The one that its trials are launched with."""
+    found = straight(connection, _OF_STUDY, {"study": study_id})
+    return lambda: next(map(_template, found), None)
 
 
 def newest(connection: Connection, project_id: int, name: str) -> JobTemplate | None:

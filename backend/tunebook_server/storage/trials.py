@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import (
@@ -26,7 +27,7 @@ from tunebook_server.domain.lifecycle import Ending
 from tunebook_server.domain.trial import Configuration, End, Trial, TrialState
 from tunebook_server.storage import tables
 from tunebook_server.storage.arrays import Texts
-from tunebook_server.storage.engine import Connection, straight
+from tunebook_server.storage.engine import Connection, Later, straight, text_of
 
 trials = tables.trials
 COLUMNS = tuple(trials.c[field.name] for field in fields(Trial))
@@ -236,9 +237,9 @@ def change(connection: Connection, trial_id: int, changes: Mapping[str, object])
     return read(connection.execute(statement).one())
 
 
-def held_by_client(connection: Connection, study_id: int, client_ids: Sequence[str]) -> list[Trial]:
-    held = connection.execute(_HELD_BY_CLIENT, {"study": study_id, "clients": list(client_ids)})
-    return [read(row) for row in held]
+def held_by_client(connection: Connection, study_id: int, client_ids: Sequence[str]) -> Later[list[Trial]]:
+    held = straight(connection, _HELD_BY_CLIENT, {"study": study_id, "clients": Texts(client_ids)})
+    return lambda: [of(row) for row in held]
 
 
 def held_under(connection: Connection, worker_id: int, client_id: str) -> Trial | None:
@@ -258,14 +259,19 @@ def held_by_workers(connection: Connection, worker_ids: Sequence[int]) -> dict[i
 
 def take_queued(connection: Connection, study_id: int, limit: int) -> list[int]:
     """Queued trials in the order of their turns, locked; those that others are taking are left out."""
-    query = (
+    found = straight(connection, _take_queued(_QUEUED), {"study": study_id, "limit": limit})
+    return [row.id for row in found]
+
+
+@lru_cache(maxsize=1)
+def _take_queued(queued: ColumnElement[bool]) -> str:
+    return text_of(
         select(trials.c.id)
-        .where(trials.c.study_id == study_id, _QUEUED)
+        .where(trials.c.study_id == _STUDY, queued)
         .order_by(trials.c.turn, trials.c.number)
-        .limit(limit)
+        .limit(bindparam("limit", type_=BigInteger))
         .with_for_update(key_share=True, skip_locked=True)
     )
-    return list(connection.execute(query).scalars())
 
 
 def expired(connection: Connection, limit: int) -> list[Trial]:
@@ -389,7 +395,7 @@ _GET = select(*COLUMNS).where(trials.c.id == _TRIAL)
 # NO KEY: rows that refer to the trial (tokens, batches) may still be added by those who hold the study.
 _GET_LOCKED = _GET.with_for_update(key_share=True)
 _ADD = trials.insert().returning(*COLUMNS, sort_by_parameter_order=True)
-_HELD_BY_CLIENT = (
+_HELD_BY_CLIENT = text_of(
     select(*COLUMNS)
     .where(trials.c.study_id == _STUDY, trials.c.client_id == any_(bindparam("clients", type_=ARRAY(Text))))
     .where(_HELD)
