@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sqlalchemy import Engine, text
+from psycopg.errors import DeadlockDetected
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import OperationalError
 
+from tests.live import until
 from tests.services.making import ACTOR, make_study, make_worker
 from tests.services.mutants import COLLISIONS, newest_number_plus_one, unlocked
 from tunebook_server.domain.errors import Conflict, Gone
@@ -20,7 +22,9 @@ from tunebook_server.domain.lifecycle import Claim
 from tunebook_server.domain.study import Study
 from tunebook_server.services import leases, metrics, sampling, studies, trials
 from tunebook_server.storage import studies as study_rows
-from tunebook_server.storage.engine import connect, transaction
+from tunebook_server.storage import trials as trial_rows
+from tunebook_server.storage.arrays import Texts
+from tunebook_server.storage.engine import connect, straight, transaction
 
 CLIENTS, CALLS = 8, 50
 
@@ -211,6 +215,47 @@ def test_counts_without_their_study_would_deadlock(quick_deadlocks: Engine) -> N
     worker_id = make_worker(quick_deadlocks)
     outcomes = hammer(quick_deadlocks, study, worker_id, calls=400)
     assert any(isinstance(outcome, OperationalError) for outcome in outcomes)
+
+
+def test_servers_that_ask_for_the_same_clients_do_not_deadlock(quick_deadlocks: Engine) -> None:
+    assert in_two_orders(quick_deadlocks, trial_rows.serialise_clients) == [None, None]
+
+
+def test_clients_in_the_order_of_their_asks_would_deadlock(quick_deadlocks: Engine) -> None:
+    """The control: the same locks, unsorted."""
+
+    def unsorted(connection: Connection, study_id: int, client_ids: Sequence[str]) -> None:
+        keys = Texts([f"ask/{study_id}/{client_id}" for client_id in client_ids])
+        straight(connection, trial_rows._SERIALISE, {"keys": keys})
+
+    outcomes = in_two_orders(quick_deadlocks, unsorted)
+    assert [type(outcome) for outcome in outcomes if outcome is not None] == [DeadlockDetected]
+
+
+def in_two_orders(engine: Engine, serialise: Callable[[Connection, int, Sequence[str]], None]) -> list[Any]:
+    """Two transactions that lock three clients, each from its end, and meet at the middle one."""
+
+    def take(names: Sequence[str]) -> None:
+        with transaction(engine) as connection:
+            serialise(connection, 1, names)
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction(engine) as holder:
+            trial_rows.serialise_clients(holder, 1, ["z-middle"])
+            both = pool.submit(
+                at_once, [partial(take, ["a", "z-middle", "b"]), partial(take, ["b", "z-middle", "a"])]
+            )
+            until(lambda: _waiting(engine) == 2, "both wait")
+        return both.result()
+
+
+def _waiting(engine: Engine) -> int:
+    """For an advisory lock."""
+    with transaction(engine) as connection:
+        here = "database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+        waits = f"SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND {here}"
+        found = connection.execute(text(waits))
+        return int(found.scalar_one())
 
 
 def _check_books(engine: Engine, study: Study) -> None:
