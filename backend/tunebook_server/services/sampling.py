@@ -107,7 +107,7 @@ def _rows(
             number=number,
             sample_index=first.next_sample_index + place if drawn_by else None,
             drawn_by=drawn_by,
-            parameters=configuration,
+            parameters=dict(configuration),
             seed=trial_seed(study.seed, number),
             decide_at=scheduler.next_rung(scheduler.bracket(number), None),
         )
