@@ -16,7 +16,7 @@ from tests.promises.conftest import Figures, Size
 from tests.promises.contention import consistent
 from tests.promises.loops import LONG_LEASE
 from tests.services.making import ACTOR, make_study
-from tests.services.mutants import COLLISIONS, newest_number_plus_one, unlocked
+from tests.services.mutants import COLLISIONS, NEWEST_NUMBER_PLUS_ONE
 from tests.services.test_concurrency import at_once
 from tunebook_server.embedded.postgres import Postgres
 from tunebook_server.services import trials
@@ -39,8 +39,7 @@ def test_max_plus_one_would_not_do(
 
     Each asks on a connection of its own, as by another server: those of one server are answered together.
     """
-    monkeypatch.setattr(study_rows, "allocate", newest_number_plus_one)
-    monkeypatch.setattr(study_rows, "lock", unlocked)
+    monkeypatch.setattr(study_rows, "_GET_LOCKED", NEWEST_NUMBER_PLUS_ONE)
     study = make_study(engine, launched=False, budget=400, parallel=400)
     servers = [connect(database_url, pool_size=1) for _ in range(16)]
     asks = [

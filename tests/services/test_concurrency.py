@@ -16,7 +16,7 @@ from sqlalchemy.exc import OperationalError
 
 from tests.live import until
 from tests.services.making import ACTOR, make_study, make_worker
-from tests.services.mutants import COLLISIONS, newest_number_plus_one, unlocked
+from tests.services.mutants import COLLISIONS, NEWEST_NUMBER_PLUS_ONE
 from tunebook_server.domain.errors import Conflict, Gone
 from tunebook_server.domain.lifecycle import Claim
 from tunebook_server.domain.study import Study
@@ -83,8 +83,7 @@ def test_numbers_have_neither_gaps_nor_doubles(engine: Engine) -> None:
 
 def test_max_plus_one_would_not_do(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """The control: without the counter row the same clients collide."""
-    monkeypatch.setattr(study_rows, "allocate", newest_number_plus_one)
-    monkeypatch.setattr(study_rows, "lock", unlocked)
+    monkeypatch.setattr(study_rows, "_GET_LOCKED", NEWEST_NUMBER_PLUS_ONE)
     study = make_study(engine, launched=False, budget=CLIENTS * CALLS, parallel=CLIENTS * CALLS)
     outcomes = ask_and_enqueue(engine, study)
     assert any(isinstance(outcome, COLLISIONS) for outcome in outcomes)

@@ -16,7 +16,7 @@ from hypothesis.stateful import get_state_machine_test
 from sqlalchemy import ColumnElement, Connection, Engine, literal
 
 from tests.services.lifecycle_machine import LifecycleMachine
-from tests.services.mutants import COLLISIONS, newest_number_plus_one, unlocked
+from tests.services.mutants import COLLISIONS, NEWEST_NUMBER_PLUS_ONE
 from tunebook_server.domain import lifecycle
 from tunebook_server.domain.errors import Fenced
 from tunebook_server.domain.lifecycle import Ending, Swept
@@ -103,7 +103,7 @@ MUTATIONS = (
     Mutation(
         "I2",
         "numbers by max plus one",
-        ((studies, "allocate", newest_number_plus_one), (studies, "lock", unlocked)),
+        ((studies, "_GET_LOCKED", NEWEST_NUMBER_PLUS_ONE),),
     ),
     Mutation("I3", "claim at the same epoch", ((trials, "claim", _claim_at_same_epoch),)),
     Mutation("I4", "writes without a fence", ((lifecycle, "fence", _nothing),)),

@@ -8,14 +8,14 @@ from tunebook_server.domain.errors import Conflict, TunebookError
 from tunebook_server.domain.lifecycle import Claim
 from tunebook_server.domain.study import Study
 from tunebook_server.domain.texts import name_text, whole_number
-from tunebook_server.domain.trial import Checkpoint, Trial
+from tunebook_server.domain.trial import Trial
 from tunebook_server.services import sampling
 from tunebook_server.services.gathering import Gathering
-from tunebook_server.services.holding import claims_of, hold, lock_study, take
+from tunebook_server.services.holding import Held, claims_of, held_again, hold, lock_study, take
 from tunebook_server.services.suggesting import Ready, Wanted, with_suggestions
-from tunebook_server.storage import audit, checkpoints, studies, trials
+from tunebook_server.storage import audit, studies, trials
 from tunebook_server.storage.begun import Holder
-from tunebook_server.storage.engine import Connection, Engine, pipelined, transaction
+from tunebook_server.storage.engine import Connection, Engine, transaction
 
 ASK_MOST = 256
 TOGETHER_MOST, SHARED_MOST = 32, 8
@@ -72,24 +72,19 @@ def _together(engine: Engine, study_id: int, asks: Sequence[Ask], ready: Ready |
     """The claims of each. Raises Conflict where one of them can have none because the study is paused."""
     owners = {name: each for each in asks for name in each.names}
     with transaction(engine) as connection:
-        with pipelined(connection):
-            trials.serialise_clients(connection, study_id, [each.client_id for each in asks])
-            holding = trials.held_by_client(connection, study_id, list(owners))
-        held = holding()
+        trials.serialise_clients(connection, study_id, [each.client_id for each in asks])
+        held = trials.held_by_client(connection, study_id, list(owners))
         free = [name for name in owners if name not in {trial.client_id for trial in held}]
         # Queued trials are locked before the study: trial, then study, everywhere.
         queued = trials.take_queued(connection, study_id, len(free))
         study = lock_study(connection, study_id)
         if study.state == "paused" and not all(any(_is_of(trial, each) for trial in held) for each in asks):
             raise Conflict("the study is paused", remedy="Resume it, or wait.")
-        handed = [(trial, checkpoints.last(connection, trial)) for trial in held]
+        handed = [held_again(connection, trial) for trial in held]
         if study.state == "running" and free:
             holders = [Holder(name, owners[name].host) for name in free]
             begun = _begin(connection, study, queued, holders, ready)
-            if begun:
-                with pipelined(connection):
-                    _note(connection, study_id, asks, [trial for trial, _ in begun])
-                    studies.bump(connection, study_id)
+            _note(connection, study_id, asks, begun)
             handed += begun
         claims = claims_of(connection, study, handed)
     return [[claim for claim in claims if _is_of(claim.trial, each)] for each in asks]
@@ -101,25 +96,24 @@ def _begin(
     queued: Sequence[int],
     holders: Sequence[Holder],
     ready: Ready | None,
-) -> list[tuple[Trial, Checkpoint | None]]:
+) -> list[Held]:
     """The queued trials for the first of these loops, new ones for the rest."""
     waited, rest = holders[: len(queued)], holders[len(queued) :]
-    begun: list[tuple[Trial, Checkpoint | None]] = []
+    begun: list[Held] = []
     if waited:
         clients = {trial_id: holder.client_id for trial_id, holder in zip(queued, waited, strict=True)}
         taken = take(connection, clients, started=True)
         begun = hold(connection, study, taken, hosts=[holder.host for holder in waited])
         studies.bump_best(connection, study.id)  # one that goes on from a checkpoint may be the best no more
-    begun += [(trial, None) for trial in sampling.begin(connection, study, rest, ready)]
-    return begun
+    return begun + [Held(trial) for trial in sampling.begin(connection, study, rest, ready)]
 
 
 def _is_of(trial: Trial, asked: Ask) -> bool:
     return trial.client_id in asked.names
 
 
-def _note(connection: Connection, study_id: int, asks: Sequence[Ask], taken: Sequence[Trial]) -> None:
-    got = [(each, [trial.id for trial in taken if _is_of(trial, each)]) for each in asks]
+def _note(connection: Connection, study_id: int, asks: Sequence[Ask], begun: Sequence[Held]) -> None:
+    got = [(each, [held.trial.id for held in begun if _is_of(held.trial, each)]) for each in asks]
     done = [(each.actor, {"client": each.client_id, "trials": ids}) for each, ids in got if ids]
     audit.write_all(connection, done, action="study.ask", target=f"study:{study_id}")
 

@@ -9,12 +9,11 @@ from tunebook_server.domain.study import Study
 from tunebook_server.domain.texts import name_text, whole_number
 from tunebook_server.domain.trial import Configuration, Trial
 from tunebook_server.services import sampling
-from tunebook_server.services.holding import claims_of, hold, lock_study, take
+from tunebook_server.services.holding import claims_of, held_again, hold, lock_study, take
 from tunebook_server.services.suggesting import Ready, with_suggestions
 from tunebook_server.settings import settings
 from tunebook_server.storage import (
     audit,
-    checkpoints,
     projects,
     studies,
     trials,
@@ -107,7 +106,6 @@ def _enqueue(
                 f"the budget of {study.budget} trials is used up", remedy="Raise the study's budget."
             )
         audit.write(connection, actor=actor, action="trial.enqueue", target=f"trial:{made[0].id}")
-        studies.bump(connection, study_id)
     return made[0]
 
 
@@ -122,7 +120,7 @@ def _held_again(connection: Connection, worker_id: int, holder: str) -> Claim | 
     if held is None:
         return None
     study = lock_study(connection, held.study_id)
-    (claim,) = claims_of(connection, study, [(held, checkpoints.last(connection, held))])
+    (claim,) = claims_of(connection, study, [held_again(connection, held)])
     return claim
 
 

@@ -1,6 +1,7 @@
 """What a worker's claim and a loop's ask share: trials change hands, and are handed out."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from tunebook_server.domain.errors import Conflict, NotFound
 from tunebook_server.domain.lifecycle import Claim
@@ -18,10 +19,26 @@ from tunebook_server.storage import (
     templates,
     trials,
 )
-from tunebook_server.storage.engine import Connection, pipelined
+from tunebook_server.storage.engine import Connection
 
 OLDER_MOST = 20
 """Checkpoints to try, one after another, where the last one cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A trial, and the checkpoints that it can go on from, the last one first."""
+
+    trial: Trial
+    resumable: tuple[Checkpoint, ...] = ()
+
+    @property
+    def resume(self) -> Checkpoint | None:
+        return self.resumable[0] if self.resumable else None
+
+
+def held_again(connection: Connection, trial: Trial) -> Held:
+    return Held(trial, tuple(checkpoints.resumable(connection, trial, OLDER_MOST + 1)))
 
 
 def take(
@@ -42,49 +59,45 @@ def take(
     return taken
 
 
-def hold(
-    connection: Connection, study: Study, taken: Sequence[Trial], *, hosts: Sequence[str]
-) -> list[tuple[Trial, Checkpoint | None]]:
+def hold(connection: Connection, study: Study, taken: Sequence[Trial], *, hosts: Sequence[str]) -> list[Held]:
     """Opens the attempts of trials that were just taken, each on its host and from its last registered
     checkpoint."""
     begun = [scheduling.resume(connection, study, trial) if trial.turn else trial for trial in taken]
-    resumes = [checkpoints.last(connection, trial) if trial.epoch > 1 else None for trial in begun]
-    copies = study.scheduling().copies
-    attempts.add(connection, list(zip(begun, resumes, hosts, strict=True)), parameters=copies)
-    for place, trial in enumerate(begun):
-        if trial.epoch > 1:
-            metrics.recompute_objective(connection, trial.id)
-            begun[place] = trials.get(connection, trial.id) or trial
-    return list(zip(begun, resumes, strict=True))
+    held = [held_again(connection, trial) if trial.epoch > 1 else Held(trial) for trial in begun]
+    rows = [(each.trial, each.resume, host) for each, host in zip(held, hosts, strict=True)]
+    attempts.add(connection, rows, parameters=study.scheduling().copies)
+    return [_rewound(connection, each) if each.trial.epoch > 1 else each for each in held]
 
 
-def claims_of(
-    connection: Connection, study: Study, held: Sequence[tuple[Trial, Checkpoint | None]]
-) -> list[Claim]:
+def _rewound(connection: Connection, held: Held) -> Held:
+    """What it reported after the checkpoint that it goes on from counts no more."""
+    metrics.recompute_objective(connection, held.trial.id)
+    return replace(held, trial=trials.get(connection, held.trial.id) or held.trial)
+
+
+def claims_of(connection: Connection, study: Study, held: Sequence[Held]) -> list[Claim]:
     """Each with a new token."""
     if not held:
         return []
-    with pipelined(connection):
-        project = projects.name_of(connection, study.project_id)
-        registered = templates.of_study(connection, study.id)
-        tokens = access.mint_trial_tokens(connection, [(trial.id, trial.epoch) for trial, _ in held])
-    project_name, template, limits = project(), registered(), settings()
+    project_name = projects.name_of(connection, study.project_id)
+    template, limits = templates.of_study(connection, study.id), settings()
+    tokens = access.mint_trial_tokens(connection, [(each.trial.id, each.trial.epoch) for each in held])
     return [
         Claim(
-            trial=trial,
+            trial=each.trial,
             token=token,
             lease_seconds=limits.lease_seconds,
             beat_seconds=limits.beat_seconds,
             fence_seconds=limits.fence_seconds,
             template=template,
             objective=study.objective,
-            resume=resume,
-            older=tuple(checkpoints.resumable(connection, trial, OLDER_MOST + 1)[1:]) if resume else (),
+            resume=each.resume,
+            older=each.resumable[1:],
             study_name=study.name,
             project_id=study.project_id,
             project_name=project_name,
         )
-        for (trial, resume), token in zip(held, tokens, strict=True)
+        for each, token in zip(held, tokens, strict=True)
     ]
 
 

@@ -33,9 +33,7 @@ def _fill(engine: Engine, study_id: int, ready: Ready | None) -> list[int]:
         made = create(connection, study, _lacking(study), ready) if study.job_template_id is not None else []
         if not made and is_over(study):
             studies.finish(connection, study_id)
-        elif not made:
-            return _hints(connection, study_id)
-        studies.bump(connection, study_id)
+            studies.bump(connection, study_id)
         return _hints(connection, study_id)
 
 
@@ -72,7 +70,7 @@ def begin(
         connection,
         study_id=study.id,
         space_version=study.space_version,
-        rows=_rows(connection, study, configurations, drawn_by),
+        rows=_allocated(connection, study, configurations, drawn_by),
         holders=holders,
         lease_seconds=settings().lease_seconds,
         parameters=study.scheduling().copies,
@@ -88,7 +86,7 @@ def add(
     """
     if not configurations:
         return []
-    rows = _rows(connection, study, configurations, drawn_by)
+    rows = _allocated(connection, study, configurations, drawn_by)
     return trials.add(connection, study_id=study.id, space_version=study.space_version, rows=rows)
 
 
@@ -97,23 +95,22 @@ def _next(study: Study, count: int, ready: Ready | None) -> tuple[list[Configura
     return draw(study, index=study.next_sample_index, count=count, ready=ready) if count > 0 else ([], "")
 
 
-def _rows(
+def _allocated(
     connection: Connection, study: Study, configurations: Sequence[Configuration], drawn_by: str
 ) -> list[Made]:
+    """Under the next numbers, which are theirs from here on."""
     count, scheduler = len(configurations), study.scheduling()
-    first = studies.allocate(connection, study.id, numbers=count, samples=count if drawn_by else 0)
+    studies.allocate(connection, study.id, numbers=count, samples=count if drawn_by else 0)
     return [
         Made(
-            number=number,
-            sample_index=first.next_sample_index + place if drawn_by else None,
+            number=study.next_number + place,
+            sample_index=study.next_sample_index + place if drawn_by else None,
             drawn_by=drawn_by,
             parameters=dict(configuration),
-            seed=trial_seed(study.seed, number),
-            decide_at=scheduler.next_rung(scheduler.bracket(number), None),
+            seed=trial_seed(study.seed, study.next_number + place),
+            decide_at=scheduler.next_rung(scheduler.bracket(study.next_number + place), None),
         )
-        for place, (number, configuration) in enumerate(
-            zip(range(first.next_number, first.next_number + count), configurations, strict=True)
-        )
+        for place, configuration in enumerate(configurations)
     ]
 
 

@@ -6,7 +6,7 @@ from sqlalchemy import bindparam, select
 
 from tunebook_server.domain.trial import TrialState
 from tunebook_server.storage import tables
-from tunebook_server.storage.engine import Connection, Later, straight
+from tunebook_server.storage.engine import Connection, straight
 
 _counts = tables.study_counts
 _NONE = {state.value: 0 for state in TrialState}
@@ -17,10 +17,10 @@ _OF_STUDIES = select(_counts.c.study_id, _counts.c.state, _counts.c.trials).wher
 """Built once: it is part of everything that reads a study."""
 
 
-def of_study(connection: Connection, study_id: int) -> Later[dict[str, int]]:
+def of_study(connection: Connection, study_id: int) -> dict[str, int]:
     """Of each state its number of trials."""
     found = straight(connection, _OF_STUDY, {"study": study_id})
-    return lambda: {**_NONE, **{row.state: row.trials for row in found}}
+    return {**_NONE, **{row.state: row.trials for row in found}}
 
 
 def of_studies(connection: Connection, study_ids: Sequence[int]) -> dict[int, dict[str, int]]:

@@ -1,9 +1,9 @@
 """The connection to Postgres: one engine a process, one transaction a unit of work."""
 
 import select
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, LiteralString, TypeVar
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg.rows import namedtuple_row
@@ -16,11 +16,9 @@ from tunebook_server.storage import arrays
 __all__ = [
     "Connection",
     "Engine",
-    "Later",
     "autocommit",
     "connect",
     "fetch_row",
-    "pipelined",
     "straight",
     "text_of",
     "transaction",
@@ -30,7 +28,6 @@ POOL_SIZE = 20
 STATEMENT_TIMEOUT_MS = 30_000
 LOCK_TIMEOUT_MS = 10_000
 
-T = TypeVar("T")
 _DIALECT: Dialect = psycopg_dialect.dialect()  # type: ignore[no-untyped-call]
 
 
@@ -74,18 +71,6 @@ def straight(
     """
     cursor = _driver(connection).cursor(row_factory=namedtuple_row)
     return cursor.execute(statement, values)
-
-
-Later = Callable[[], T]
-"""What a statement has found, once the pipeline that it runs in has ended."""
-
-
-@contextmanager
-def pipelined(connection: Connection) -> Iterator[None]:
-    """Statements that run `straight` are all sent before any of their answers is waited for. What they found
-    may be read when the block has ended; SQLAlchemy's own cannot run in it."""
-    with _driver(connection).pipeline():
-        yield
 
 
 def text_of(statement: ClauseElement) -> LiteralString:

@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 
 from tunebook_server.domain.project import Project, ProjectSummary
 from tunebook_server.storage import tables
-from tunebook_server.storage.engine import Connection, Later, straight
+from tunebook_server.storage.engine import Connection, straight
 
 _projects = tables.projects
 _GET = select(_projects).where(_projects.c.id == bindparam("project"))
@@ -31,9 +31,9 @@ def get(connection: Connection, project_id: int) -> Project | None:
     return _project(connection.execute(_GET, {"project": project_id}).one_or_none())
 
 
-def name_of(connection: Connection, project_id: int) -> Later[str]:
-    found = straight(connection, _NAME, {"project": project_id})
-    return lambda: str(found.fetchall()[0].name)
+def name_of(connection: Connection, project_id: int) -> str:
+    (found,) = straight(connection, _NAME, {"project": project_id})
+    return str(found.name)
 
 
 def lock(connection: Connection, project_id: int) -> Project | None:

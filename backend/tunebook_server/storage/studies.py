@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -26,7 +25,7 @@ from tunebook_server.domain.objective import Objective
 from tunebook_server.domain.search_space import SearchSpace
 from tunebook_server.domain.study import Study, StudyDesign
 from tunebook_server.storage import counts, tables
-from tunebook_server.storage.engine import Connection, pipelined, straight, text_of
+from tunebook_server.storage.engine import Connection, straight, text_of
 
 _studies = tables.studies
 _spaces = tables.search_spaces
@@ -51,14 +50,6 @@ _PLAIN = (
     ),
     *("created_by", "created_at", "changed_at", "finished_at", "priority", "weight"),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Counters:
-    """The number of the next trial, and the place of the next one in the sampler's sequence."""
-
-    next_number: int
-    next_sample_index: int
 
 
 def add(
@@ -115,11 +106,8 @@ def get(connection: Connection, study_id: int) -> Study | None:
 
 def lock(connection: Connection, study_id: int) -> Study | None:
     """The study, its row locked until the transaction ends; take no waiting lock on a trial after this."""
-    with pipelined(connection):
-        locked = straight(connection, _GET_LOCKED, {"study": study_id})
-        by_state = counts.of_study(connection, study_id)  # as they are when the lock is there
-    row = locked.fetchone()
-    return None if row is None else _study(row, by_state())
+    row = straight(connection, _GET_LOCKED, {"study": study_id}).fetchone()
+    return None if row is None else _study(row, counts.of_study(connection, study_id))
 
 
 def is_finished(connection: Connection, study_id: int) -> bool:
@@ -134,10 +122,10 @@ def max_attempts(connection: Connection, study_id: int) -> int:
     return attempts
 
 
-def allocate(connection: Connection, study_id: int, *, numbers: int, samples: int) -> Counters:
-    """Takes `numbers` trial numbers and `samples` places of the sampler; returns the first of each."""
+def allocate(connection: Connection, study_id: int, *, numbers: int, samples: int) -> None:
+    """Takes `numbers` trial numbers and `samples` places of the sampler, and with that `bump`s the study."""
     taken = {"study": study_id, "numbers": numbers, "samples": samples}
-    return Counters(*straight(connection, _ALLOCATE, taken).fetchall()[0])
+    straight(connection, _ALLOCATE, taken)
 
 
 def bump(connection: Connection, study_id: int) -> None:
@@ -287,8 +275,9 @@ _GET = _query().where(_studies.c.id == _STUDY)
 _GET_LOCKED = text_of(_GET.with_for_update(key_share=True, of=_studies))
 _ALLOCATE = """
 UPDATE studies
-   SET next_number = next_number + %(numbers)s, next_sample_index = next_sample_index + %(samples)s
- WHERE id = %(study)s RETURNING next_number - %(numbers)s AS number, next_sample_index - %(samples)s AS place
+   SET next_number = next_number + %(numbers)s, next_sample_index = next_sample_index + %(samples)s,
+       revision = revision + 1, changed_at = clock_timestamp()
+ WHERE id = %(study)s
 """
 _LOCK = select(_studies.c.direction).where(_studies.c.id == _STUDY).with_for_update(key_share=True)
 _BUMP = (

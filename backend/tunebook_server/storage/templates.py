@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, Row, bindparam, select, tuple_
 from tunebook_server.domain.project import JobTemplate
 from tunebook_server.domain.resources import Resources
 from tunebook_server.storage import tables
-from tunebook_server.storage.engine import Connection, Later, straight, text_of
+from tunebook_server.storage.engine import Connection, straight, text_of
 
 _templates = tables.job_templates
 _GET = select(_templates).where(_templates.c.id == bindparam("template"))
@@ -62,10 +62,10 @@ def get(connection: Connection, template_id: int) -> JobTemplate | None:
     return None if row is None else _template(row)
 
 
-def of_study(connection: Connection, study_id: int) -> Later[JobTemplate | None]:
+def of_study(connection: Connection, study_id: int) -> JobTemplate | None:
     """The one that its trials are launched with."""
     found = straight(connection, _OF_STUDY, {"study": study_id})
-    return lambda: next(map(_template, found), None)
+    return next(map(_template, found), None)
 
 
 def newest(connection: Connection, project_id: int, name: str) -> JobTemplate | None:

@@ -27,7 +27,7 @@ from tunebook_server.domain.lifecycle import Ending
 from tunebook_server.domain.trial import Configuration, End, Trial, TrialState
 from tunebook_server.storage import tables
 from tunebook_server.storage.arrays import Texts
-from tunebook_server.storage.engine import Connection, Later, straight, text_of
+from tunebook_server.storage.engine import Connection, straight, text_of
 
 trials = tables.trials
 COLUMNS = tuple(trials.c[field.name] for field in fields(Trial))
@@ -237,9 +237,9 @@ def change(connection: Connection, trial_id: int, changes: Mapping[str, object])
     return read(connection.execute(statement).one())
 
 
-def held_by_client(connection: Connection, study_id: int, client_ids: Sequence[str]) -> Later[list[Trial]]:
+def held_by_client(connection: Connection, study_id: int, client_ids: Sequence[str]) -> list[Trial]:
     held = straight(connection, _HELD_BY_CLIENT, {"study": study_id, "clients": Texts(client_ids)})
-    return lambda: [of(row) for row in held]
+    return [of(row) for row in held]
 
 
 def held_under(connection: Connection, worker_id: int, client_id: str) -> Trial | None:
