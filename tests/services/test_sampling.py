@@ -1,6 +1,7 @@
 """Sampling ahead, and hints: what budget, sampler and free places allow; no history makes it dearer."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -9,9 +10,10 @@ from sqlalchemy import Engine, text
 from tests.services.making import ACTOR, SPACE, make_study, make_worker
 from tunebook_server.domain.samplers import sampler
 from tunebook_server.services import checkpoints, leases, sampling, studies, trials
+from tunebook_server.services.asks import ASK_MOST
 from tunebook_server.storage.engine import connect, transaction
 
-HISTORY = 20_000
+HISTORY, HELD = 20_000, 2_048
 
 
 def test_trials_are_the_samplers_sequence(engine: Engine) -> None:
@@ -147,6 +149,16 @@ def test_no_call_reads_the_history(single: Engine) -> None:
     }
     cost |= {name: rows_read(single, call) for name, call in calls.items()}
     assert {name: rows for name, rows in cost.items() if rows > 200} == {}
+
+
+def test_an_ask_does_not_read_what_other_loops_hold(single: Engine) -> None:
+    """As they come: nobody has told Postgres yet how the table has grown."""
+    study = make_study(single, launched=False, budget=HISTORY)
+    for name in range(HELD // ASK_MOST):
+        trials.ask(single, study_id=study.id, client_id=f"loop {name}", count=ASK_MOST, actor=ACTOR)
+    ask = partial(trials.ask, single, study_id=study.id, client_id="one more", actor=ACTOR)
+    assert rows_read(single, ask) < 50
+    assert rows_read(single, ask) < 50  # which it holds by now
 
 
 def test_reading_everything_would_be_seen(single: Engine) -> None:

@@ -12,7 +12,6 @@ from sqlalchemy import (
     Row,
     Select,
     Text,
-    any_,
     bindparam,
     func,
     literal,
@@ -239,7 +238,7 @@ def change(connection: Connection, trial_id: int, changes: Mapping[str, object])
 
 def held_by_client(connection: Connection, study_id: int, client_ids: Sequence[str]) -> list[Trial]:
     held = straight(connection, _HELD_BY_CLIENT, {"study": study_id, "clients": Texts(client_ids)})
-    return [of(row) for row in held]
+    return [trial for trial in map(of, held) if trial.worker_id is None]  # a worker's keys are its own
 
 
 def held_under(connection: Connection, worker_id: int, client_id: str) -> Trial | None:
@@ -395,11 +394,16 @@ _GET = select(*COLUMNS).where(trials.c.id == _TRIAL)
 # NO KEY: rows that refer to the trial (tokens, batches) may still be added by those who hold the study.
 _GET_LOCKED = _GET.with_for_update(key_share=True)
 _ADD = trials.insert().returning(*COLUMNS, sort_by_parameter_order=True)
-_HELD_BY_CLIENT = text_of(
+_CLIENTS = func.unnest(bindparam("clients", type_=ARRAY(Text)))
+_asked = _CLIENTS.table_valued("client_id").render_derived("asked")
+# Client by client, as OFFSET keeps it: with no statistics yet, all that loops hold would be gone through.
+_held_by_one = (
     select(*COLUMNS)
-    .where(trials.c.study_id == _STUDY, trials.c.client_id == any_(bindparam("clients", type_=ARRAY(Text))))
-    .where(_HELD)
-    .where(trials.c.worker_id.is_(None))  # a worker's keys are its own
-    .order_by(trials.c.number)
+    .where(trials.c.study_id == _STUDY, trials.c.client_id == _asked.c.client_id, _HELD)
+    .offset(literal_column("0"))
+    .lateral("held")
+)
+_HELD_BY_CLIENT = text_of(
+    select(*_held_by_one.c).select_from(_asked).join(_held_by_one, true()).order_by(_held_by_one.c.number)
 )
 _SERIALISE = "SELECT pg_advisory_xact_lock(hashtextextended(unnest(%(keys)s), 0))"
