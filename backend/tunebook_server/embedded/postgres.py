@@ -59,6 +59,8 @@ class Postgres:
             "unix_socket_directories": str(self.socket_folder),
             "unix_socket_permissions": "0700",
             "log_checkpoints": "off",
+            # A new database grows a hundredfold in a minute; plans of before then go through whole tables.
+            "autovacuum_naptime": "10s",
             **self.settings,
         }
         arguments = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
