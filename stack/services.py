@@ -11,6 +11,7 @@ POSTGRES_SETTINGS = {
     "password_encryption": "scram-sha-256",
     "synchronous_commit": "on",
     "wal_compression": "on",
+    "autovacuum_naptime": "10s",  # plans made while a table was empty go through all of it until then
 }
 
 
