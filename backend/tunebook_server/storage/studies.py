@@ -9,12 +9,14 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     BindParameter,
+    Integer,
     Row,
     Select,
     Text,
     bindparam,
     cast,
     func,
+    literal_column,
     select,
     true,
 )
@@ -130,7 +132,7 @@ def allocate(connection: Connection, study_id: int, *, numbers: int, samples: in
 
 def bump(connection: Connection, study_id: int) -> None:
     """The study has visibly changed. The last statement of a transaction: it locks the study's row."""
-    straight(connection, _BUMP_NOW, {"study": study_id})
+    straight(connection, _BUMP, {"study": study_id})
 
 
 def bump_best(connection: Connection, study_id: int) -> None:
@@ -273,21 +275,21 @@ def _query() -> Select[Any]:
 _STUDY = bindparam("study", type_=BigInteger)
 _GET = _query().where(_studies.c.id == _STUDY)
 _GET_LOCKED = text_of(_GET.with_for_update(key_share=True, of=_studies))
-_ALLOCATE = """
-UPDATE studies
-   SET next_number = next_number + %(numbers)s, next_sample_index = next_sample_index + %(samples)s,
-       revision = revision + 1, changed_at = clock_timestamp()
- WHERE id = %(study)s
-"""
 _LOCK = select(_studies.c.direction).where(_studies.c.id == _STUDY).with_for_update(key_share=True)
-_BUMP = (
+_RAISE = (
     _studies.update()
     .where(_studies.c.id == _STUDY)
-    .values(revision=_studies.c.revision + 1, changed_at=func.clock_timestamp())
+    .values(revision=_studies.c.revision + literal_column("1"), changed_at=func.clock_timestamp())
 )
-_BUMP_NOW = "UPDATE studies SET revision = revision + 1, changed_at = clock_timestamp() WHERE id = %(study)s"
+_BUMP = text_of(_RAISE)
+_ALLOCATE = text_of(
+    _RAISE.values(
+        next_number=_studies.c.next_number + bindparam("numbers", type_=Integer),
+        next_sample_index=_studies.c.next_sample_index + bindparam("samples", type_=Integer),
+    )
+)
 _BUMP_BEST = {
-    direction: _BUMP.values(best_trial_id=_best(_STUDY, direction)) for direction in ("minimize", "maximize")
+    direction: _RAISE.values(best_trial_id=_best(_STUDY, direction)) for direction in ("minimize", "maximize")
 }
 
 
