@@ -193,6 +193,16 @@ def test_a_job_that_does_not_say_gets_one_gpu_where_there_are_any(engine: Engine
     assert claims.claim_next(engine, worker_id=make_worker(engine), key="a", gpus=0) is not None
 
 
+def test_a_loop_cannot_come_under_the_key_of_a_worker(engine: Engine) -> None:
+    running_study(engine)
+    taken = claims.claim_next(engine, worker_id=make_worker(engine), key="same")
+    assert taken is not None
+    client_id = taken.trial.client_id
+    assert client_id is not None
+    with pytest.raises(Invalid, match="keys of workers"):
+        trials.ask(engine, study_id=taken.trial.study_id, client_id=client_id, actor=ACTOR)
+
+
 def test_a_lost_answer_is_given_again(engine: Engine) -> None:
     running_study(engine)
     worker = make_worker(engine)

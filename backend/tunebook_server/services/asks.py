@@ -11,7 +11,15 @@ from tunebook_server.domain.texts import name_text, whole_number
 from tunebook_server.domain.trial import Trial
 from tunebook_server.services import sampling
 from tunebook_server.services.gathering import Gathering
-from tunebook_server.services.holding import Held, claims_of, held_again, hold, lock_study, take
+from tunebook_server.services.holding import (
+    Held,
+    claims_of,
+    held_again,
+    hold,
+    lock_study,
+    refuse_workers_key,
+    take,
+)
 from tunebook_server.services.suggesting import Ready, Wanted, with_suggestions
 from tunebook_server.storage import audit, studies, trials
 from tunebook_server.storage.begun import Holder
@@ -47,6 +55,7 @@ def ask(
     alone: a loop knows what it can run.
     """
     name_text(client_id, field="client_id", limit=CLIENT_LONGEST)
+    refuse_workers_key(client_id)
     whole_number(count, field="count", low=1, high=ASK_MOST)
     asked = Ask(client_id, count, name_text(host, field="host") if host else "", actor)
 

@@ -9,7 +9,7 @@ from tunebook_server.domain.study import Study
 from tunebook_server.domain.texts import name_text, whole_number
 from tunebook_server.domain.trial import Configuration, Trial
 from tunebook_server.services import sampling
-from tunebook_server.services.holding import claims_of, held_again, hold, lock_study, take
+from tunebook_server.services.holding import claims_of, held_again, hold, holder_of, lock_study, take
 from tunebook_server.services.suggesting import Ready, with_suggestions
 from tunebook_server.settings import settings
 from tunebook_server.storage import (
@@ -54,7 +54,7 @@ def claim_next(
     studies of a higher priority go before their project's others. None when nothing is to be done. `key`:
     the same one again, because the answer was lost, gives the same trial with a new token.
     """
-    holder = f"worker {worker_id}: {name_text(key, field='key', limit=KEY_LONGEST)}"
+    holder = holder_of(worker_id, name_text(key, field="key", limit=KEY_LONGEST))
     whole_number(gpus, field="gpus", low=0, high=GPUS_MOST)
     whole_number(cpus, field="cpus", low=0, high=CPUS_MOST)
     host = name_text(host, field="host") if host else ""

@@ -1,9 +1,10 @@
 """What a worker's claim and a loop's ask share: trials change hands, and are handed out."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from tunebook_server.domain.errors import Conflict, NotFound
+from tunebook_server.domain.errors import Conflict, Invalid, NotFound
 from tunebook_server.domain.lifecycle import Claim
 from tunebook_server.domain.study import Study
 from tunebook_server.domain.trial import Checkpoint, Trial
@@ -21,6 +22,7 @@ from tunebook_server.storage import (
 )
 from tunebook_server.storage.engine import Connection
 
+_WORKERS_KEY = re.compile(r"worker [0-9]+: ")
 OLDER_MOST = 20
 """Checkpoints to try, one after another, where the last one cannot be read."""
 
@@ -35,6 +37,21 @@ class Held:
     @property
     def resume(self) -> Checkpoint | None:
         return self.resumable[0] if self.resumable else None
+
+
+def holder_of(worker_id: int, key: str) -> str:
+    """A worker's key, as the client of what it takes."""
+    return f"worker {worker_id}: {key}"
+
+
+def refuse_workers_key(client_id: str) -> None:
+    """A loop under the key of a worker would be given the worker's trial, or stand in its way."""
+    if _WORKERS_KEY.match(client_id):
+        raise Invalid(
+            f"{client_id[:60]!a} is how the keys of workers begin",
+            field="client_id",
+            remedy="Begin with another word.",
+        )
 
 
 def held_again(connection: Connection, trial: Trial) -> Held:
