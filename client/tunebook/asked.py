@@ -54,8 +54,9 @@ class AskedTrial(Trial):
     def leave(self, timeout_seconds: float) -> None:
         """Sends what is spooled without ending the trial, which whoever asks for it again goes on with."""
         self._end = self._end or "left"
-        self._writer.close()
+        self._writer.end()
         self._courier.flush(timeout_seconds)
+        self._courier.leave()
 
     def infeasible(self, reason: str) -> bool:
         """These values cannot work (diverged, out of memory): a result, not an error."""
@@ -92,7 +93,7 @@ class AskedTrial(Trial):
         if not self._end:
             self._end = end
             self._append(record, last=True)
-            self._writer.close()
+            self._writer.end()
         self._courier.flush(FLUSH_SECONDS)
         return self._courier.sender.finished
 

@@ -323,7 +323,8 @@ class Client:
             epoch=epoch,
             spool=SpoolReader(folder),
         )
-        courier = Courier(sender, beat_seconds=claim["beat_seconds"], name=f"trial {described['number']}")
+        name = f"trial {described['number']}"
+        courier = Courier(sender, writer.hold, beat_seconds=claim["beat_seconds"], name=name)
         courier.start()
         trial = AskedTrial(described, writer, courier)
         atexit.unregister(self.close)  # multiprocessing empties the list in its forks

@@ -10,7 +10,7 @@ from typing import Any
 
 from tunebook.api import Api, full_jitter
 from tunebook.errors import Busy, TunebookError, Unreachable
-from tunebook.reporting import Sender, set_aside
+from tunebook.reporting import REFUSED, SENT, Sender, remove, set_aside
 from tunebook.spool import SpoolReader, holding
 from tunebook.trial import log
 
@@ -60,39 +60,44 @@ class Leftovers(threading.Thread):
 
     def _sweep(self) -> bool:
         """True when something is left that a later try may send."""
+        for removed in self._root.glob(f"trial-*{SENT}"):  # by a process that was killed meanwhile
+            shutil.rmtree(removed, ignore_errors=True)
         left = False
-        for note in sorted(self._root.glob("trial-*/trial.json")):
+        for folder in sorted(note.parent for note in self._root.glob("trial-*/trial.json")):
             with self._lock:
-                if note.parent not in self._taken and not note.parent.name.endswith(".refused"):
-                    left |= self._deliver(note)
+                if folder not in self._taken and folder.suffix != REFUSED:
+                    left |= self._look_into(folder)
         return left
 
-    def _deliver(self, note: Path) -> bool:
-        folder, known = note.parent, _read(note)
-        if known.get("url") != self._url:
+    def _look_into(self, folder: Path) -> bool:
+        try:
+            with holding(folder) as free:
+                known = _read(folder / "trial.json") if free else {}  # else its own process sends it
+                return known.get("url") == self._url and self._deliver(folder, known)
+        except OSError as error:
+            log.warning("What was left in %s cannot be sent: %s", folder, error)
             return False
-        with holding(folder) as free:
-            if not free:
-                return False  # its own process sends it
-            sender = Sender(
-                Api(known["url"], known["token"]),
-                trial_id=known["trial_id"],
-                epoch=known["epoch"],
-                spool=SpoolReader(folder),
-            )
-            try:
-                while not self._closing.is_set() and sender.send():
-                    pass
-            except (Unreachable, Busy):
-                return True
-            except TunebookError as error:
-                log.warning("Points in %s came too late: %s", folder, error)
-                set_aside(folder)
-            finally:
-                sender.close()
-            # An unfinished trial may be asked for again: its next sequence number must stay known.
-            if sender.finished or time.time() - known["at"] > FORGET_SECONDS:
-                shutil.rmtree(folder, ignore_errors=True)
+
+    def _deliver(self, folder: Path, known: dict[str, Any]) -> bool:
+        sender = Sender(
+            Api(known["url"], known["token"]),
+            trial_id=known["trial_id"],
+            epoch=known["epoch"],
+            spool=SpoolReader(folder),
+        )
+        try:
+            while not self._closing.is_set() and sender.send():
+                pass
+        except (Unreachable, Busy):
+            return True
+        except TunebookError as error:
+            log.warning("Points in %s came too late: %s", folder, error)
+            set_aside(folder)
+        finally:
+            sender.close()
+        # An unfinished trial may be asked for again: its next sequence number must stay known.
+        if sender.finished or time.time() - known["at"] > FORGET_SECONDS:
+            remove(folder)
         return False
 
 

@@ -20,7 +20,7 @@ from tunebook.errors import (
     Unauthenticated,
     Unreachable,
 )
-from tunebook.spool import Record, SpoolReader
+from tunebook.spool import Hold, Record, SpoolReader
 from tunebook.trial import log
 
 SEND_SECONDS = 1.0
@@ -28,6 +28,8 @@ SEND_SECONDS = 1.0
 MAX_WAIT_SECONDS = 30.0
 PIECES = 4096
 """Sequence numbers kept for each batch: its first for all of it, the others for its records one by one."""
+SENT, REFUSED = ".sent", ".refused"
+"""Ends of the names of folders that are spools no more."""
 FLUSH_SECONDS = 4.5
 """How long an exit may wait for the network; with the interpreter's own end it stays below five."""
 
@@ -119,14 +121,18 @@ class Sender:
 
 
 class Courier(threading.Thread):
-    """The background thread of one trial in a loop of one's own: sends what is spooled, and beats."""
+    """The background thread of one trial in a loop of one's own: sends what is spooled, and beats.
 
-    def __init__(self, sender: Sender, *, beat_seconds: float, name: str) -> None:
+    It lets go of the spool when it ends, so that nobody else here sends what it is sending.
+    """
+
+    def __init__(self, sender: Sender, hold: Hold, *, beat_seconds: float, name: str) -> None:
         super().__init__(name=f"tunebook {name}", daemon=True)
-        self.sender, self._beat_seconds = sender, beat_seconds
+        self.sender, self._hold, self._beat_seconds = sender, hold, beat_seconds
         self._beat_at = time.monotonic() + beat_seconds
         self._attempt = 0
         self._wake, self._closing, self._done = threading.Event(), threading.Event(), threading.Event()
+        self._leaving = threading.Event()
         self.cancelled = threading.Event()
         self.lost = threading.Event()
         """The trial was given to somebody else or has ended: nothing more is accepted from here."""
@@ -137,8 +143,13 @@ class Courier(threading.Thread):
         self._wake.set()
         return self._done.wait(timeout_seconds)
 
+    def leave(self) -> None:
+        """Ends the thread as soon as what is on its way has come back: the next client sends the rest."""
+        self._leaving.set()
+        self._wake.set()
+
     def run(self) -> None:
-        while not (self.lost.is_set() or self.sender.finished):
+        while not self._is_over():
             closing = self._closing.is_set()  # looked at first: what came before it is then in the spool
             wait_seconds = self._deliver()
             if wait_seconds is None and closing:
@@ -150,18 +161,22 @@ class Courier(threading.Thread):
         self._tidy()
         self._done.set()
 
+    def _is_over(self) -> bool:
+        return self.lost.is_set() or self.sender.finished or self._leaving.is_set()
+
     def _tidy(self) -> None:
         folder = self.sender.spool.folder
         if self.sender.finished and self._closing.wait(FLUSH_SECONDS):
-            shutil.rmtree(folder, ignore_errors=True)
+            remove(folder)
         elif self.lost.is_set():
             set_aside(folder)
         self.sender.close()
+        self._hold.let_go()
 
     def _deliver(self) -> float | None:
         """None when the spool is empty; else the seconds until the next try."""
         try:
-            while not (self.sender.finished or self.lost.is_set()) and self.sender.send():
+            while not self._is_over() and self.sender.send():
                 self._attempt = 0
                 self._beat()  # a loop may report faster than we send: the lease must not wait for the end
         except (Unreachable, Busy) as error:
@@ -198,4 +213,11 @@ class Courier(threading.Thread):
 def set_aside(folder: Path) -> None:
     """Keeps what the server would not take, under a name that nobody sends from again."""
     with contextlib.suppress(OSError):
-        folder.rename(folder.with_name(f"{folder.name}.refused"))
+        folder.rename(folder.with_name(f"{folder.name}{REFUSED}"))
+
+
+def remove(folder: Path) -> None:
+    """All at once for others, who may be looking for spools just now; held by the caller."""
+    with contextlib.suppress(OSError):
+        folder = folder.rename(folder.with_name(f"{folder.name}{SENT}"))
+    shutil.rmtree(folder, ignore_errors=True)

@@ -5,6 +5,7 @@ import logging
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ import tunebook
 from tests.client.unruly import MODES, UnrulyServer, claim
 from tunebook.asked import AskedTrial
 from tunebook.client import Client
-from tunebook.reporting import FLUSH_SECONDS
+from tunebook.leftovers import Leftovers
+from tunebook.reporting import FLUSH_SECONDS, SENT
+from tunebook.spool import holding
 
 POINTS = [(step, step / 4) for step in range(500)]
 
@@ -114,6 +117,71 @@ def test_an_exit_waits_a_little_and_the_next_client_sends_the_rest(tmp_path: Pat
         assert server.points() == {"loss": POINTS[:200]}, mode
         assert server.mismatches == 0, mode
         server.close()
+
+
+@pytest.mark.parametrize("mode", ["hang", "error"])
+def test_a_spool_is_held_until_its_end_is_acknowledged(
+    server: UnrulyServer, client: Client, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    monkeypatch.setattr("tunebook.asked.FLUSH_SECONDS", 0.2)
+    trial = client.hold(claim())
+    server.become(mode)
+    train(trial)
+    assert not trial.finish()
+    (folder,) = client._spools.iterdir()
+    with holding(folder) as free:
+        assert not free, "a client that starts now would send what this one is sending"
+    server.become("good")
+    server.wait_until(lambda: bool(finished(server)))
+    assert trial._courier.flush(60)
+    assert list(client._spools.iterdir()) == []
+    assert server.points() == {"loss": POINTS}
+
+
+def test_clients_that_start_while_trials_end_meet_no_spool_half_removed(
+    server: UnrulyServer, client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    over = threading.Event()
+    faults: list[str] = []
+    ends: list[Any] = []
+
+    def end(body: Any) -> tuple[int, Any]:
+        ends.append(body)
+        return 200, {}
+
+    server.answers[":finish"] = end
+
+    def start_again_and_again() -> None:
+        try:
+            while not over.is_set():
+                assert not Leftovers(client._spools, server.url)._sweep()
+        except BaseException as error:
+            faults.append(repr(error))
+            raise
+
+    others = [threading.Thread(target=start_again_and_again) for _ in range(2)]
+    for other in others:
+        other.start()
+    for number in range(60):
+        with client.hold(claim(number)) as trial:
+            trial.report(0, {"loss": 1.0})
+        assert trial.settled
+    over.set()
+    for other in others:
+        other.join()
+    assert (faults, caplog.messages) == ([], [])
+    assert len(ends) == 60, "each is sent by one process"
+    assert list(client._spools.iterdir()) == []
+
+
+def test_what_a_killed_process_was_removing_goes_with_the_next_client(
+    server: UnrulyServer, tmp_path: Path
+) -> None:
+    half = tmp_path / "spool" / f"trial-7-1-0123{SENT}"
+    half.mkdir(parents=True)
+    (half / "trial.json").touch()
+    assert not Leftovers(tmp_path / "spool", server.url)._sweep()
+    assert not half.exists()
 
 
 def test_an_asked_trial_that_comes_back_never_re_uses_a_number(server: UnrulyServer, tmp_path: Path) -> None:
@@ -255,7 +323,7 @@ def test_a_checkpoint_that_is_not_recorded_says_why(
         trial.checkpoint(2, tmp_path)
         trial._writer.folder.rename(tmp_path / "moved")  # the next segment cannot be made
         trial.checkpoint(3, tmp_path)
-    full, moved = caplog.messages
+    full, moved = (said for said in caplog.messages if said.endswith("record was dropped."))
     assert full.endswith(" is full: a checkpoint record was dropped.")
     assert moved.endswith(" cannot be written (No such file or directory): a checkpoint record was dropped.")
 

@@ -6,11 +6,12 @@ A spool is a folder with one writer and one reader, in one process or in two:
     counts.json               how many records were written, and how many points the size cap kept out
     cursor.json               which batch is in flight, and how far batches were acknowledged
     reserve                   room on the disk for what must still be written when it is full
-    writer.lock               held by the one process that writes
+    writer.lock               held by whoever writes or sends: one process
 """
 
+from tunebook.spool.hold import Hold, SpoolHeld, holding
 from tunebook.spool.journal import Record
 from tunebook.spool.reader import SpoolReader
-from tunebook.spool.writer import SpoolHeld, SpoolWriter, holding
+from tunebook.spool.writer import SpoolWriter
 
-__all__ = ["Record", "SpoolHeld", "SpoolReader", "SpoolWriter", "holding"]
+__all__ = ["Hold", "Record", "SpoolHeld", "SpoolReader", "SpoolWriter", "holding"]

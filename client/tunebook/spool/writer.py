@@ -2,15 +2,14 @@
 
 import contextlib
 import errno
-import fcntl
 import math
 import os
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 from tunebook import forks
+from tunebook.spool.hold import Hold
 from tunebook.spool.journal import (
     NO_SPACE,
     Record,
@@ -33,10 +32,6 @@ MEASURE_SECONDS = 0.2
 """In a full spool, how often to look whether the reader has freed segments."""
 
 
-class SpoolHeld(Exception):
-    """Another living process writes this spool."""
-
-
 class SpoolWriter:
     """The one writer of a spool; it never raises for a full or failing disk, but counts what it had to drop.
 
@@ -57,7 +52,7 @@ class SpoolWriter:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._limit_bytes, self._segment_bytes = limit_bytes, min(segment_bytes, limit_bytes // 16)
         self._lock = threading.Lock()
-        self._lock_file = _hold(self.folder / "writer.lock")
+        self.hold = Hold(self.folder)
         self._pid = os.getpid()
         self.written = end_of(self.folder)
         """Records ever written here, which is also the next record's index."""
@@ -87,11 +82,8 @@ class SpoolWriter:
         return self._closing.is_set()
 
     def renew(self) -> None:
-        """A fork lets go of the files: with them it would hold the lock for as long as it lives."""
-        if self._lock_file >= 0 and not self._closing.is_set():
-            os.close(self._file)
-            os.close(self._lock_file)
-            self._file = self._lock_file = -1
+        """A fork does not write."""
+        self._close_file()
 
     def append(
         self,
@@ -131,7 +123,12 @@ class SpoolWriter:
             os.close(file)
 
     def close(self, timeout_seconds: float = 5.0) -> None:
-        """Idempotent; later appends are dropped and counted."""
+        """Idempotent; ends, and lets go of the spool."""
+        self.end(timeout_seconds)
+        self.hold.let_go()
+
+    def end(self, timeout_seconds: float = 5.0) -> None:
+        """Idempotent; later appends are dropped and counted. The spool stays held while it is sent here."""
         if self._closing.is_set() or self.inherited:
             return
         with self._lock:
@@ -141,8 +138,12 @@ class SpoolWriter:
         if self._syncing.is_alive():
             return  # the disk hangs: leave the rest to the kernel rather than hold the exit
         self.sync()
-        os.close(self._file)
-        os.close(self._lock_file)
+        self._close_file()
+
+    def _close_file(self) -> None:
+        file, self._file = self._file, -1
+        if file >= 0:
+            os.close(file)
 
     def _limit(self, important: bool, last: bool = False) -> float:
         if last:
@@ -230,29 +231,3 @@ class SpoolWriter:
 
 def _points(record: Record) -> int:
     return len(record.get("values", ())) or 1
-
-
-@contextlib.contextmanager
-def holding(folder: Path | str) -> Iterator[bool]:
-    """Keeps writers out of a spool; False when a living process writes it already."""
-    try:
-        file = _hold(Path(folder) / "writer.lock")
-    except SpoolHeld:
-        yield False
-        return
-    try:
-        yield True
-    finally:
-        os.close(file)
-
-
-def _hold(path: Path) -> int:
-    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(file)
-        raise SpoolHeld(f"another process writes {path.parent}") from None
-    except OSError:
-        pass  # a file system without locks: one writer is then the caller's promise
-    return file

@@ -1,0 +1,52 @@
+"""Who holds a spool: the process that writes and sends it, or one that sends what a process left in it."""
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from tunebook import forks
+
+
+class SpoolHeld(Exception):
+    """Another living process holds this spool."""
+
+
+class Hold:
+    """Raises SpoolHeld while another has it, and FileNotFoundError where the folder is gone."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = os.open(folder / "writer.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.let_go()
+            raise SpoolHeld(f"another process writes {folder}") from None
+        except OSError:
+            pass  # a file system without locks: one writer is then the caller's promise
+        forks.watch(self)
+
+    def renew(self) -> None:
+        """A fork lets go: with the file it would hold the spool for as long as it lives."""
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Idempotent."""
+        file, self._file = self._file, -1
+        if file >= 0:
+            os.close(file)
+
+
+@contextlib.contextmanager
+def holding(folder: Path | str) -> Iterator[bool]:
+    """Keeps others out of a spool; False when a living process holds it already, or it is gone."""
+    try:
+        hold = Hold(Path(folder))
+    except (SpoolHeld, FileNotFoundError):
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        hold.let_go()
