@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import os
 import re
+import secrets
 import signal
 import socket
 import subprocess
@@ -338,6 +339,16 @@ def tunebook(postgres: Postgres, data: Path, *, variant: str = "", **settings: s
 
 
 def free_port() -> int:
-    with socket.socket() as chosen:
-        chosen.bind(("127.0.0.1", 0))
-        return int(chosen.getsockname()[1])
+    """Below those that connections get when they go out: one of them could take it until it is used, or
+    between two starts of whoever has it."""
+    while True:
+        port = 20_000 + secrets.randbelow(_first_of_connections() - 20_000)
+        with socket.socket() as chosen, contextlib.suppress(OSError):
+            chosen.bind(("127.0.0.1", port))
+            return port
+
+
+def _first_of_connections() -> int:
+    with contextlib.suppress(OSError):
+        return max(int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0]), 21_000)
+    return 32_768
