@@ -6,7 +6,7 @@ worker                 a worker's token
 own_trial              the token of the very trial in the path
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, TypeVar
@@ -14,6 +14,7 @@ from typing import Annotated, TypeVar
 from fastapi import Depends, Request
 from fastapi.dependencies.models import Dependant
 
+from tunebook_server.api.asking import Asking
 from tunebook_server.api.schemas import Id
 from tunebook_server.domain.access import Principal, PrincipalKind
 from tunebook_server.domain.errors import Forbidden
@@ -22,6 +23,8 @@ from tunebook_server.storage.engine import Engine
 
 COOKIE = "tunebook_session"
 BEARER = "bearer "
+ASKS = ("trial:report",)
+"""Scopes of who asks for trials."""
 
 
 def cookie_name(*, secure: bool, port: int) -> str:
@@ -95,14 +98,26 @@ def anybody(request: Request) -> Principal:
 def person(*scopes: str) -> Callable[[Request], Principal]:
     @_policy("person", scopes=scopes)
     def allow(request: Request) -> Principal:
-        principal = recognise(request)
-        if principal.kind != "person":
-            raise Forbidden("This is for people.", remedy="Use a session or a personal token.")
-        for scope in scopes:
-            principal.require(scope)
-        return principal
+        return _person_with(scopes, recognise(request))
 
     return allow
+
+
+@_policy("person", scopes=ASKS)
+async def asker(request: Request, study_id: Id) -> Principal:
+    """`person("trial:report")`, looked up together with others who ask of the study just now."""
+    credential = access.Credential(bearer_of(request), session_of(request))
+    asking: Asking = request.app.state.asking
+    request.state.principal = await asking.recognise(study_id, credential)
+    return _person_with(ASKS, request.state.principal)
+
+
+def _person_with(scopes: Sequence[str], principal: Principal) -> Principal:
+    if principal.kind != "person":
+        raise Forbidden("This is for people.", remedy="Use a session or a personal token.")
+    for scope in scopes:
+        principal.require(scope)
+    return principal
 
 
 @_policy("worker")
@@ -132,6 +147,7 @@ async def own_trial_here(request: Request, trial_id: Id) -> Callable[[], Princip
 Database = Annotated[Engine, Depends(engine_of)]
 Open = Depends(anyone)
 Anybody = Annotated[Principal, Depends(anybody)]
+Asker = Annotated[Principal, Depends(asker)]
 Reader = Annotated[Principal, Depends(person("study:read"))]
 Writer = Annotated[Principal, Depends(person("study:write"))]
 Reporter = Annotated[Principal, Depends(own_trial)]

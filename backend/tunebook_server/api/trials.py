@@ -5,7 +5,8 @@ from typing import Annotated
 from fastapi import BackgroundTasks, Depends, Query, Request, Response
 
 from tunebook_server import broker
-from tunebook_server.api.access import Database, Reader, Writer, person
+from tunebook_server.api.access import Asker, Database, Reader, Writer, person
+from tunebook_server.api.asking import Asking
 from tunebook_server.api.conditional import NOT_MODIFIED, IfMatch, edition_of, etag, is_known, not_modified
 from tunebook_server.api.route import answers_secret, router_of
 from tunebook_server.api.schemas import Cursor, Filter, Id, Limit, Listing, Word
@@ -21,15 +22,14 @@ from tunebook_server.api.schemas.trials import (
 )
 from tunebook_server.domain.access import Principal
 from tunebook_server.domain.edition import edition
-from tunebook_server.domain.lifecycle import Claim
 from tunebook_server.domain.paging import Page
 from tunebook_server.domain.trial import Trial
 from tunebook_server.services import trials
+from tunebook_server.services.asks import Ask
 from tunebook_server.services.trial_pages import TrialRow
 
 router = router_of("trials")
 
-Asker = Annotated[Principal, Depends(person("trial:report"))]
 Launcher = Annotated[Principal, Depends(person("study:write", "run:launch"))]
 
 
@@ -71,18 +71,11 @@ def enqueue(
 
 @router.post("/studies/{study_id}/trials:ask", operation_id="ask", response_model=AskOut)
 @answers_secret
-def ask(study_id: Id, body: AskIn, engine: Database, principal: Asker) -> dict[str, list[Claim]]:
+async def ask(study_id: Id, body: AskIn, request: Request, principal: Asker) -> Response:
     """Trials for a loop of one's own, each with the token to report it."""
-    return {
-        "trials": trials.ask(
-            engine,
-            study_id=study_id,
-            client_id=body.client_id,
-            count=body.count,
-            host=body.host,
-            actor=principal.actor,
-        )
-    }
+    asking: Asking = request.app.state.asking
+    asked = Ask.of(client_id=body.client_id, count=body.count, host=body.host, actor=principal.actor)
+    return Response(await asking.ask(study_id, asked), media_type="application/json")
 
 
 @router.get("/trials/{trial_id}", operation_id="get_trial", responses=NOT_MODIFIED, response_model=TrialOut)

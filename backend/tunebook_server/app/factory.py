@@ -9,6 +9,7 @@ from fastapi import Depends, FastAPI
 
 from tunebook_server.api import problems
 from tunebook_server.api.access import cookie_name
+from tunebook_server.api.asking import Asking
 from tunebook_server.api.events import Feed
 from tunebook_server.api.meter import Meter
 from tunebook_server.api.routes import routes
@@ -40,6 +41,7 @@ def create_app(engine: Engine, settings: Settings) -> FastAPI:
     app.state.settings = settings
     app.state.secure = secure
     app.state.cookie_name = cookie_name(secure=secure, port=settings.port)
+    app.state.asking = Asking(engine)
     app.state.feed = Feed(engine)
     app.state.meter = Meter()
     app.state.keyed_requests = anyio.CapacityLimiter(POOL_SIZE // 2)

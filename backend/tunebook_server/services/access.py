@@ -3,6 +3,7 @@
 import base64
 import secrets
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
 from tunebook_server.domain import paging
@@ -28,6 +29,18 @@ TOKEN_DAYS_MOST = 365
 PERSON, WORKER, TRIAL = SCOPES, frozenset({"worker:claim"}), frozenset({"trial:report"})
 
 _TRY_AGAIN = "Log in again, or use a token that is valid."
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What a request shows to be let in: with both it is the session's, with neither Unauthenticated."""
+
+    bearer: str | None
+    session: str | None
+
+    def __post_init__(self) -> None:
+        if self.session is None and self.bearer is None:
+            raise Unauthenticated("This needs a login or a token.", remedy=_TRY_AGAIN)
 
 
 def ensure_owner(engine: Engine) -> User:
@@ -88,15 +101,25 @@ def logout(engine: Engine, *, principal: Principal, session: str) -> None:
 def authenticate(engine: Engine, *, bearer: str | None, session: str | None) -> Principal:
     """Who holds this credential now: asked of the database every time, so that revoking works at once.
 
-    A request with both is the session's. Raises Unauthenticated, or Fenced for a trial's token of before the
-    database was restored from a backup.
+    Raises Unauthenticated, or Fenced for a trial's token of before the database was restored from a backup.
     """
-    if session is None and bearer is None:
-        raise Unauthenticated("This needs a login or a token.", remedy=_TRY_AGAIN)
+    credential = Credential(bearer, session)
     with autocommit(engine) as connection:
-        return (
-            _by_session(connection, session) if session is not None else _by_token(connection, bearer or "")
-        )
+        return _recognised(connection, credential)
+
+
+def authenticate_all(
+    engine: Engine, credentials: Sequence[Credential]
+) -> list[Principal | Unauthenticated | Fenced]:
+    """As `authenticate` for each, but refusals are told, not raised. Who is named twice is asked for once."""
+    found: dict[Credential, Principal | Unauthenticated | Fenced] = {}
+    with autocommit(engine) as connection:
+        for each in dict.fromkeys(credentials):
+            try:
+                found[each] = _recognised(connection, each)
+            except (Unauthenticated, Fenced) as error:
+                found[each] = error
+    return [found[each] for each in credentials]
 
 
 def create_token(
@@ -209,6 +232,12 @@ def bind_worker(engine: Engine, *, principal: Principal, worker_id: int) -> None
 
 def _plain(code: str) -> str:
     return "".join(code.split()).replace("-", "").upper()
+
+
+def _recognised(connection: Connection, credential: Credential) -> Principal:
+    if credential.session is not None:
+        return _by_session(connection, credential.session)
+    return _by_token(connection, credential.bearer or "")
 
 
 def _by_session(connection: Connection, session: str) -> Principal:

@@ -1,16 +1,16 @@
-"""How a loop asks for trials. Loops of one study that ask at once are answered in one transaction."""
+"""How loops ask for trials: alone, or several of one study in one transaction."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
+from typing import Self
 
-from tunebook_server.domain.errors import Conflict, TunebookError
+from tunebook_server.domain.errors import Conflict
 from tunebook_server.domain.lifecycle import Claim
 from tunebook_server.domain.study import Study
 from tunebook_server.domain.texts import name_text, whole_number
 from tunebook_server.domain.trial import Trial
 from tunebook_server.services import sampling
-from tunebook_server.services.gathering import Gathering
 from tunebook_server.services.holding import (
     Held,
     claims_of,
@@ -20,7 +20,7 @@ from tunebook_server.services.holding import (
     refuse_workers_key,
     take,
 )
-from tunebook_server.services.suggesting import Ready, Wanted, with_suggestions
+from tunebook_server.services.suggesting import Ready, Wanted, suggested, with_suggestions
 from tunebook_server.storage import audit, studies, trials
 from tunebook_server.storage.begun import Holder
 from tunebook_server.storage.engine import Connection, Engine, transaction
@@ -39,6 +39,14 @@ class Ask:
     host: str
     actor: str
 
+    @classmethod
+    def of(cls, *, client_id: str, count: int, host: str, actor: str) -> Self:
+        """Raises Invalid for what cannot be asked."""
+        name_text(client_id, field="client_id", limit=CLIENT_LONGEST)
+        refuse_workers_key(client_id)
+        whole_number(count, field="count", low=1, high=ASK_MOST)
+        return cls(client_id, count, name_text(host, field="host") if host else "", actor)
+
     @cached_property
     def names(self) -> tuple[str, ...]:
         """One for each trial that the client can hold."""
@@ -54,27 +62,29 @@ def ask(
     queued trials, lowest number first; then new ones from the sampler. The study's `parallel` binds workers
     alone: a loop knows what it can run.
     """
-    name_text(client_id, field="client_id", limit=CLIENT_LONGEST)
-    refuse_workers_key(client_id)
-    whole_number(count, field="count", low=1, high=ASK_MOST)
-    asked = Ask(client_id, count, name_text(host, field="host") if host else "", actor)
-
-    def work(ready: Ready | None) -> list[Claim]:
-        if ready is not None:
-            return _together(engine, study_id, [asked], ready)[0]
-        found = _GATHERING.ask((engine, study_id), asked)
-        if isinstance(found, Wanted):
-            raise found
-        return found
-
-    return with_suggestions(engine, study_id, work)
+    asked = Ask.of(client_id=client_id, count=count, host=host, actor=actor)
+    return with_suggestions(engine, study_id, partial(_alone, engine, study_id, asked))
 
 
-def _answers(key: tuple[Engine, int], asks: Sequence[Ask]) -> "Sequence[list[Claim] | Wanted]":
+def ask_at_once(engine: Engine, study_id: int, asks: Sequence[Ask]) -> Sequence[list[Claim] | Wanted]:
+    """As `ask` for each, in one transaction; no two are `apart`. Wanted: these then ask `with_a_model`."""
     try:
-        return _together(*key, asks, None)
+        return _together(engine, study_id, asks, None)
     except Wanted:  # each for itself: nobody waits for the model of many
         return [Wanted(each.count) for each in asks]
+
+
+def with_a_model(engine: Engine, study_id: int, asked: Ask) -> list[Claim]:
+    return suggested(engine, study_id, asked.count, partial(_alone, engine, study_id, asked))
+
+
+def apart(one: Ask, other: Ask) -> bool:
+    """One that asks for many, and two of one client: the second gets what the first one holds."""
+    return max(one.count, other.count) > SHARED_MOST or not set(one.names).isdisjoint(other.names)
+
+
+def _alone(engine: Engine, study_id: int, asked: Ask, ready: Ready | None) -> list[Claim]:
+    return _together(engine, study_id, [asked], ready)[0]
 
 
 def _together(engine: Engine, study_id: int, asks: Sequence[Ask], ready: Ready | None) -> list[list[Claim]]:
@@ -125,13 +135,3 @@ def _note(connection: Connection, study_id: int, asks: Sequence[Ask], begun: Seq
     got = [(each, [held.trial.id for held in begun if _is_of(held.trial, each)]) for each in asks]
     done = [(each.actor, {"client": each.client_id, "trials": ids}) for each, ids in got if ids]
     audit.write_all(connection, done, action="study.ask", target=f"study:{study_id}")
-
-
-def _apart(one: Ask, other: Ask) -> bool:
-    """One that asks for many, and two of one client: the second gets what the first one holds."""
-    return max(one.count, other.count) > SHARED_MOST or not set(one.names).isdisjoint(other.names)
-
-
-_GATHERING: Gathering[tuple[Engine, int], Ask, list[Claim] | Wanted] = Gathering(
-    _answers, apart=_apart, faults=TunebookError, most=TOGETHER_MOST
-)

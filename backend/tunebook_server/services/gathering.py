@@ -1,25 +1,35 @@
 """Questions that would only wait for one another are answered together.
 
-Whoever comes first answers for itself; those who come meanwhile wait, and one of them then answers for all of
-them at once (flat combining: Hendler, Incze, Shavit and Tzafrir, SPAA 2010).
+Whoever comes first is answered alone; those who come meanwhile wait, and one thread then answers all of them
+at once (flat combining: Hendler, Incze, Shavit and Tzafrir, SPAA 2010). They wait on the event loop, where they
+keep neither the interpreter from that thread nor threads from other requests.
 """
 
-import threading
+import asyncio
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
-from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import Generic, TypeVar
+
+from anyio import to_thread
 
 Key = TypeVar("Key", bound=Hashable)
 Asked = TypeVar("Asked")
 Answer = TypeVar("Answer")
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Question(Generic[Asked, Answer]):
+    asked: Asked
+    answer: "asyncio.Future[Answer]"
+
+
 class Gathering(Generic[Key, Asked, Answer]):
-    """`answer` takes a key and some questions, and gives as many answers, or raises.
+    """`answer` takes a key and some questions, and gives as many answers, or raises; it runs in a thread.
 
     `apart` says whether two questions may not be answered at once. What raises one of `faults` together is
-    tried one by one, as it may be the fault of one alone; anything else is everybody's.
+    tried one by one, as it may be the fault of one alone; anything else is everybody's. All of it belongs to
+    one event loop.
     """
 
     def __init__(
@@ -31,74 +41,49 @@ class Gathering(Generic[Key, Asked, Answer]):
         most: int,
     ) -> None:
         self._answer, self._apart, self._faults, self._most = answer, apart, faults, most
-        self._lock = threading.Lock()
         self._waiting: dict[Key, deque[_Question[Asked, Answer]]] = {}
-        """By each key of which somebody is answering."""
+        """By each key of which some are being answered."""
+        self._answering: set[asyncio.Task[None]] = set()
 
-    def ask(self, key: Key, asked: Asked) -> Answer:
-        question: _Question[Asked, Answer] = _Question(asked)
-        with self._lock:
-            others = self._waiting.get(key)
-            if others is None:
-                self._waiting[key] = deque()
-            else:
-                others.append(question)
-        if others is None or question.is_next():
-            self._lead(key, question)
-        return question.answer.result()
+    async def ask(self, key: Key, asked: Asked) -> Answer:
+        question: _Question[Asked, Answer] = _Question(asked, asyncio.get_running_loop().create_future())
+        if key in self._waiting:
+            self._waiting[key].append(question)
+        else:
+            self._waiting[key] = deque([question])
+            task = asyncio.create_task(self._answer_all(key))
+            self._answering.add(task)  # the loop itself keeps no hold of it
+            task.add_done_callback(self._answering.discard)
+        return await question.answer
 
-    def _lead(self, key: Key, first: "_Question[Asked, Answer]") -> None:
-        with self._lock:
-            together = self._with_others(first, self._waiting[key])
+    async def _answer_all(self, key: Key) -> None:
+        waiting = self._waiting[key]
         try:
-            self._settle(key, together)
+            while waiting:
+                await self._settle(key, self._next(waiting))
         finally:
-            with self._lock:
-                others = self._waiting[key]
-                if others:
-                    others.popleft().lead()
-                else:
-                    del self._waiting[key]
+            del self._waiting[key]
 
-    def _with_others(
-        self, first: "_Question[Asked, Answer]", others: "deque[_Question[Asked, Answer]]"
-    ) -> "list[_Question[Asked, Answer]]":
-        together = [first]
-        for question in list(others):
+    def _next(self, waiting: "deque[_Question[Asked, Answer]]") -> "list[_Question[Asked, Answer]]":
+        together = [waiting.popleft()]
+        for question in list(waiting):
             if len(together) == self._most:
                 break
             if not any(self._apart(each.asked, question.asked) for each in together):
                 together.append(question)
-                others.remove(question)
+                waiting.remove(question)
         return together
 
-    def _settle(self, key: Key, together: "Sequence[_Question[Asked, Answer]]") -> None:
+    async def _settle(self, key: Key, together: "Sequence[_Question[Asked, Answer]]") -> None:
         try:
-            answers = self._answer(key, [question.asked for question in together])
-        except BaseException as error:
+            answers = await to_thread.run_sync(self._answer, key, [question.asked for question in together])
+        except Exception as error:
             for question in together:
                 if len(together) > 1 and isinstance(error, self._faults):
-                    self._settle(key, [question])
-                else:
+                    await self._settle(key, [question])
+                elif not question.answer.done():
                     question.answer.set_exception(error)
             return
         for question, answer in zip(together, answers, strict=True):
-            question.answer.set_result(answer)
-
-
-class _Question(Generic[Asked, Answer]):
-    def __init__(self, asked: Asked) -> None:
-        self.asked = asked
-        self.answer: Future[Answer] = Future()
-        self._leads = False
-        self._woken = threading.Event()
-        self.answer.add_done_callback(lambda _: self._woken.set())
-
-    def is_next(self) -> bool:
-        """Waits until it is answered, or its own turn has come to answer."""
-        self._woken.wait()
-        return self._leads
-
-    def lead(self) -> None:
-        self._leads = True
-        self._woken.set()
+            if not question.answer.done():  # whoever asked may have left
+                question.answer.set_result(answer)

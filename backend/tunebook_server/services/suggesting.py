@@ -67,7 +67,11 @@ def with_suggestions(engine: Engine, study_id: int, work: Callable[[Ready | None
     try:
         return work(None)
     except Wanted as wanted:
-        count = wanted.count
+        return suggested(engine, study_id, wanted.count, work)
+
+
+def suggested(engine: Engine, study_id: int, count: int, work: Callable[[Ready | None], T]) -> T:
+    """The same, where it is known that so many are wanted."""
     for _ in range(TRIES):
         with in_turn(study_id, partial(suggest, engine, study_id, count)) as ready:
             if ready is None:
