@@ -1,8 +1,8 @@
 """Questions that would only wait for one another are answered together.
 
 Whoever comes first is answered alone; those who come meanwhile wait, and one thread then answers all of them
-at once (flat combining: Hendler, Incze, Shavit and Tzafrir, SPAA 2010). They wait on the event loop, where they
-keep neither the interpreter from that thread nor threads from other requests.
+at once (flat combining: Hendler, Incze, Shavit and Tzafrir, SPAA 2010). They wait on the event loop, where
+they keep neither the interpreter from that thread nor threads from other requests.
 """
 
 import asyncio
