@@ -51,6 +51,11 @@ class AskedTrial(Trial):
         """
         return self._finish("released", {"type": "release", "reason": checked_reason(reason)})
 
+    def deliver_end(self, timeout_seconds: float) -> None:
+        """Where it has ended: waits until the server knows."""
+        if self._end and not self._writer.inherited:
+            self._courier.flush(timeout_seconds)
+
     def leave(self, timeout_seconds: float) -> None:
         """Sends what is spooled without ending the trial, which whoever asks for it again goes on with."""
         self._end = self._end or "left"

@@ -81,11 +81,15 @@ class Study:
         """
         with self._lock:
             name = client_id or self._free_name()
+            deadline = time.monotonic() + patience_seconds
+            if name in self._held:
+                # The server would give it back: it does not know yet that it has ended.
+                self._held[name].deliver_end(patience_seconds)
             asked = {"client_id": name, "count": 1, "host": socket.gethostname()}
             try:
                 answer = patiently(
                     lambda: self._client.api.post(f"/studies/{self.id}/trials:ask", asked),
-                    patience_seconds=patience_seconds,
+                    patience_seconds=deadline - time.monotonic(),
                 )
             except Conflict:
                 return None  # paused or finished

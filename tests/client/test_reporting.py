@@ -15,7 +15,7 @@ import pytest
 import tunebook
 from tests.client.unruly import MODES, UnrulyServer, claim
 from tunebook.asked import AskedTrial
-from tunebook.client import Client
+from tunebook.client import Client, Study
 from tunebook.leftovers import Leftovers
 from tunebook.reporting import FLUSH_SECONDS, SENT
 from tunebook.spool import holding
@@ -84,7 +84,7 @@ def test_replies_lost_again_and_again_double_nothing(server: UnrulyServer, clien
 EXIT = """
     import json, sys, time
     import tunebook
-    from tunebook.client import Client
+    from tunebook.client import Client, Study
     url, spool, claim = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
     trial = Client(url, "tbk_pat_test", spool=spool).hold(claim)
     for step in range(200):
@@ -136,6 +136,31 @@ def test_a_spool_is_held_until_its_end_is_acknowledged(
     assert trial._courier.flush(60)
     assert list(client._spools.iterdir()) == []
     assert server.points() == {"loss": POINTS}
+
+
+def test_a_loop_that_asks_again_under_its_name_first_tells_the_end_of_its_last_trial(
+    server: UnrulyServer, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tunebook.asked.FLUSH_SECONDS", 0.2)
+    ended_before: list[int] = []
+
+    def ask(body: Any) -> tuple[int, Any]:
+        ended_before.append(len(finished(server)))
+        return 200, {"trials": [claim(epoch=len(ended_before))]}
+
+    server.answers[":ask"] = ask
+    study = Study(client, {"id": 5, "name": "optimizer"})
+    for mode in ("error", "hang"):
+        trial = study.ask(client_id="loop")
+        assert trial is not None
+        trial.report(0, {"loss": 1.0})
+        server.become(mode)
+        assert not trial.finish()
+        server.become("good")
+    last = study.ask(client_id="loop")
+    assert last is not None
+    assert last.finish("stopped")
+    assert ended_before == [0, 1, 2]
 
 
 def test_clients_that_start_while_trials_end_meet_no_spool_half_removed(
