@@ -110,7 +110,8 @@ def _size_axis(plot: BestOfKPlot) -> dict[str, Any]:
         return theme.axis(f"trials in a study · {trials}")
     if not plot.log_sizes:
         limits = padded(plot.sizes.astype(float))
-        return theme.axis(f"trials in a study · {trials}", range=limits, tickformat=",d")
+        span = float(np.ptp(plot.sizes))
+        return theme.counting(f"trials in a study · {trials}", span=span, range=limits)
     ticks = round_numbers(int(plot.sizes[0]), int(plot.sizes[-1]))
     return theme.axis(
         f"trials in a study (log) · {trials}",

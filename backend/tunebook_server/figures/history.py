@@ -43,7 +43,8 @@ def compute(
 def draw(plot: HistoryPlot) -> Figure:
     shown = plot.marks
     title = f"trial number · {labels.count(shown.trials, 'trial')}"
-    axis = theme.axis(title, range=_range(plot), tickformat=",d")
+    low, high = _range(plot)
+    axis = theme.counting(title, span=high - low, range=[low, high])
     layout = theme.layout(legend=theme.MARKS_LEGEND, xaxis=axis, **marks.axes(shown, plot.objective))
     if shown.trials < NEEDED_TRIALS:
         return marks.wanted(layout, shown.trials, NEEDED_TRIALS)
@@ -60,10 +61,10 @@ def draw(plot: HistoryPlot) -> Figure:
     return Figure([*lines, *marks.traces(shown, "number", plot.objective)], layout, marks.notes(shown))
 
 
-def _range(plot: HistoryPlot) -> list[float]:
+def _range(plot: HistoryPlot) -> tuple[float, float]:
     """All numbers, with room for half a mark at both ends."""
     last = max(
         (int(points.numbers.max()) for _, _, points in marks.groups(plot.marks) if len(points)), default=1
     )
     pad = max(0.5, 0.02 * last)
-    return [-pad, last + pad]
+    return -pad, last + pad

@@ -56,7 +56,10 @@ def draw(plot: ParetoPlot) -> Figure:
 def draw_history(plot: ParetoPlot) -> Figure:
     """The area that the trials up to each one dominate, as a share of what all of them do in the end."""
     layout = theme.layout(
-        xaxis=theme.axis(f"trial number · {labels.count(len(plot.ids), 'trial')}", tickformat=",d"),
+        xaxis=theme.counting(
+            f"trial number · {labels.count(len(plot.ids), 'trial')}",
+            span=float(np.ptp(plot.numbers)) if len(plot.ids) else 0.0,
+        ),
         yaxis=theme.axis("hypervolume, share of the last", rangemode="tozero", tickformat=".0%"),
         showlegend=False,
     )

@@ -57,6 +57,7 @@ SURFACE_OPACITY = 0.6
 
 FONT_FAMILY = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif'
 FONT_SIZE_PIXELS = 12
+FEW_TICKS = 6
 MARKER_PIXELS = 6
 MARKER_CROWDED_PIXELS = 4
 STAR_PIXELS = 12
@@ -118,6 +119,12 @@ def axis(title: str, **properties: Any) -> dict[str, Any]:
         "tickfont": {"size": 11, "color": color("muted")},
         **properties,
     }
+
+
+def counting(title: str, *, span: float, **properties: Any) -> dict[str, Any]:
+    """An axis of whole numbers; over a `span` of a few alone Plotly would name one twice."""
+    every_one = {"dtick": 1} if span < FEW_TICKS else {}
+    return axis(title, tickformat=",d", **every_one, **properties)
 
 
 def steps(*, log: bool, behind: str = "") -> dict[str, Any]:
