@@ -3,7 +3,7 @@
 import base64
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from tunebook_server.domain import paging
@@ -35,8 +35,8 @@ _TRY_AGAIN = "Log in again, or use a token that is valid."
 class Credential:
     """What a request shows to be let in: with both it is the session's, with neither Unauthenticated."""
 
-    bearer: str | None
-    session: str | None
+    bearer: str | None = field(repr=False)
+    session: str | None = field(repr=False)
 
     def __post_init__(self) -> None:
         if self.session is None and self.bearer is None:

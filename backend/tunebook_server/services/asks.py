@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Self
 
 from tunebook_server.domain.errors import Conflict
@@ -20,7 +20,7 @@ from tunebook_server.services.holding import (
     refuse_workers_key,
     take,
 )
-from tunebook_server.services.suggesting import Ready, Wanted, suggested, with_suggestions
+from tunebook_server.services.suggesting import Ready, Wanted, suggested
 from tunebook_server.storage import audit, studies, trials
 from tunebook_server.storage.begun import Holder
 from tunebook_server.storage.engine import Connection, Engine, transaction
@@ -63,7 +63,8 @@ def ask(
     alone: a loop knows what it can run.
     """
     asked = Ask.of(client_id=client_id, count=count, host=host, actor=actor)
-    return with_suggestions(engine, study_id, partial(_alone, engine, study_id, asked))
+    (found,) = ask_at_once(engine, study_id, [asked])
+    return with_a_model(engine, study_id, asked) if isinstance(found, Wanted) else found
 
 
 def ask_at_once(engine: Engine, study_id: int, asks: Sequence[Ask]) -> Sequence[list[Claim] | Wanted]:
@@ -75,16 +76,15 @@ def ask_at_once(engine: Engine, study_id: int, asks: Sequence[Ask]) -> Sequence[
 
 
 def with_a_model(engine: Engine, study_id: int, asked: Ask) -> list[Claim]:
-    return suggested(engine, study_id, asked.count, partial(_alone, engine, study_id, asked))
+    """An ask whose study has a sampler that learns, and that needs new trials."""
+    return suggested(
+        engine, study_id, asked.count, lambda ready: _together(engine, study_id, [asked], ready)[0]
+    )
 
 
 def apart(one: Ask, other: Ask) -> bool:
     """One that asks for many, and two of one client: the second gets what the first one holds."""
     return max(one.count, other.count) > SHARED_MOST or not set(one.names).isdisjoint(other.names)
-
-
-def _alone(engine: Engine, study_id: int, asked: Ask, ready: Ready | None) -> list[Claim]:
-    return _together(engine, study_id, [asked], ready)[0]
 
 
 def _together(engine: Engine, study_id: int, asks: Sequence[Ask], ready: Ready | None) -> list[list[Claim]]:

@@ -55,6 +55,10 @@ def of(space: SearchSpace, size: int, losses: Losses, *fates: Fate, seed: int = 
     return history(space, chance, losses(chance, size), [fates[n % len(fates)] for n in range(size)])
 
 
+def until(known: History, size: int) -> History:
+    return History(known.points[:size], known.losses[:size], known.fates[:size])
+
+
 @pytest.mark.parametrize("each", LEARNERS.values(), ids=LEARNERS)
 class TestPromise:
     @pytest.mark.parametrize("losses", ODD.values(), ids=ODD)
@@ -101,10 +105,13 @@ class TestPromise:
         assert all(space.check(one) == one for one in found)
 
     def test_another_process_says_the_same(self, each: Sampler) -> None:
-        """Nothing lives only in a process: neither what was fitted before, nor in which order."""
+        """Nothing lives only in a process: neither what was fitted before, in which order, nor for whom."""
         name = next(key for key, value in LEARNERS.items() if value is each)
         known = of(SPACE, 60, ODD["usual"], Fate.FINISHED, Fate.FINISHED, Fate.INFEASIBLE, Fate.PENDING)
-        each.suggest(SPACE, seed=1, index=90, count=2, history=of(SPACE, 50, ODD["usual"], Fate.FINISHED))
+        other = of(SPACE, 60, ODD["usual"], Fate.FINISHED, seed=1)
+        for size in range(10, 60, 10):
+            for beside in (known, other):
+                each.suggest(SPACE, seed=1, index=size, count=2, history=until(beside, size))
         here = each.suggest(SPACE, seed=1, index=60, count=3, history=known)
         program = (
             "import json; from tests.domain.samplers.test_learners import *\n"
