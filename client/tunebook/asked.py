@@ -20,6 +20,8 @@ class AskedTrial(Trial):
 
     def __init__(self, claim: Mapping[str, Any], spool: SpoolWriter, courier: Courier) -> None:
         super().__init__(claim, spool)
+        self.asked_as: tuple[int, str] = claim["asked_as"]
+        """The study's id, and the name that it was asked for under."""
         self._writer, self._courier = spool, courier
         self._end = ""
         """The state that it was finished in, "released", or "left" when its client was closed first."""
@@ -51,10 +53,9 @@ class AskedTrial(Trial):
         """
         return self._finish("released", {"type": "release", "reason": checked_reason(reason)})
 
-    def deliver_end(self, timeout_seconds: float) -> None:
-        """Where it has ended: waits until the server knows."""
-        if self._end and not self._writer.inherited:
-            self._courier.flush(timeout_seconds)
+    def deliver_end(self, timeout_seconds: float) -> bool:
+        """Where it has ended: waits until the server knows; False when that takes longer."""
+        return not self._end or self._writer.inherited or self._courier.flush(timeout_seconds)
 
     def leave(self, timeout_seconds: float) -> None:
         """Sends what is spooled without ending the trial, which whoever asks for it again goes on with."""

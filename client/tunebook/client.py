@@ -30,11 +30,11 @@ from tunebook import design, forks, rounds, trial_table
 from tunebook.api import Api, full_jitter, patiently
 from tunebook.asked import AskedTrial
 from tunebook.credentials import find
-from tunebook.errors import Conflict, NotFound, TunebookError
+from tunebook.errors import Conflict, NotFound, TunebookError, Unreachable
 from tunebook.figure import Figure
 from tunebook.findings import Findings, wait_for_findings
-from tunebook.leftovers import Leftovers, keep, spool_root
-from tunebook.reporting import FLUSH_SECONDS, Courier, Sender
+from tunebook.leftovers import Ending, Leftovers, keep, spool_root
+from tunebook.reporting import FLUSH_SECONDS, Courier, Sender, remove
 from tunebook.rounds import Round
 from tunebook.spool import SpoolHeld, SpoolReader, SpoolWriter
 from tunebook.trial import log
@@ -77,19 +77,29 @@ class Study:
         """The next trial, or None when the study has no more to give.
 
         A process that was restarted and asks with the `client_id` it had before gets its own running trial
-        back. Waits up to `patience_seconds` for a server that is away, then raises Unreachable.
+        back; where that trial has ended and the server does not know yet, its end is sent first. Waits up to
+        `patience_seconds` for that and for a server that is away, then raises Unreachable.
         """
+        deadline, attempt = time.monotonic() + patience_seconds, 0
+        while client_id is None or self._client.deliver_end(self.id, client_id, _left(deadline)):
+            try:
+                return self._ask(client_id, deadline)
+            except Ending:
+                wait_seconds = full_jitter(attempt)
+            if wait_seconds > _left(deadline):
+                break
+            time.sleep(wait_seconds)
+            attempt += 1
+        raise Unreachable(f"The end of the last trial of {client_id!r} is still on its way.")
+
+    def _ask(self, client_id: str | None, deadline: float) -> AskedTrial | None:
         with self._lock:
             name = client_id or self._free_name()
-            deadline = time.monotonic() + patience_seconds
-            if name in self._held:
-                # The server would give it back: it does not know yet that it has ended.
-                self._held[name].deliver_end(patience_seconds)
             asked = {"client_id": name, "count": 1, "host": socket.gethostname()}
             try:
                 answer = patiently(
                     lambda: self._client.api.post(f"/studies/{self.id}/trials:ask", asked),
-                    patience_seconds=deadline - time.monotonic(),
+                    patience_seconds=_left(deadline),
                 )
             except Conflict:
                 return None  # paused or finished
@@ -238,6 +248,7 @@ class Client:
     def renew(self) -> None:
         self.id = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._trials: list[AskedTrial] = []
+        self._lock = threading.Lock()
         self.leftovers = Leftovers(self._spools, self.api.url)
         """Sends what an earlier process left in the spool; in a fork the other process does."""
 
@@ -313,11 +324,13 @@ class Client:
         return rounds.create(self.api, project, name, goal=goal)
 
     def hold(self, claim: Mapping[str, Any]) -> AskedTrial:
-        """Starts to spool, send and beat for a claimed trial."""
+        """Starts to spool, send and beat for a claimed trial. Raises Ending where the claim may be of before
+        the trial's end."""
         described = _describe(claim)
         trial_id, epoch = described["trial_id"], described["epoch"]
         folder = self._spools / _folder_name(self.api.url, claim)
-        self.leftovers.take(folder)
+        if not self.leftovers.take(folder):
+            raise Ending
         writer = _open_spool(folder)
         keep(folder, url=self.api.url, token=claim["token"], trial_id=trial_id, epoch=epoch)
         timeout_seconds = min(10.0, claim["fence_seconds"] / 3)
@@ -333,8 +346,15 @@ class Client:
         trial = AskedTrial(described, writer, courier)
         atexit.unregister(self.close)  # multiprocessing empties the list in its forks
         atexit.register(self.close)
-        self._trials = [*(t for t in self._trials if not t.settled), trial]
+        with self._lock:
+            self._trials = [*(t for t in self._trials if not t.settled), trial]
         return trial
+
+    def deliver_end(self, study_id: int, client_id: str, timeout_seconds: float) -> bool:
+        """Where the last trial of this name here has ended: waits until the server knows."""
+        asked_as = (study_id, client_id)
+        last = [trial for trial in self._trials if trial.asked_as == asked_as][-1:]
+        return all(trial.deliver_end(timeout_seconds) for trial in last)
 
     def close(self) -> None:
         """Sends what is spooled, for at most five seconds; the rest waits for the next client here."""
@@ -359,6 +379,7 @@ def _describe(claim: Mapping[str, Any]) -> dict[str, Any]:
         "number": trial["number"],
         "epoch": claim["epoch"],
         "study": claim["study"]["name"],
+        "asked_as": (claim["study"]["id"], trial["client_id"]),
         "parameters": trial["parameters"],
         "seed": trial["seed"],
         "resume": claim.get("resume"),
@@ -367,17 +388,29 @@ def _describe(claim: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _open_spool(folder: Path) -> SpoolWriter:
-    """Waits while another process sends what was left in this spool."""
-    deadline = time.monotonic() + HELD_SECONDS
+    """Waits while another process sends what was left in this spool, which may be the end: then Ending."""
+    deadline, waited = time.monotonic() + HELD_SECONDS, False
     while True:
         try:
-            return SpoolWriter(folder)
+            writer = SpoolWriter(folder)
         except SpoolHeld:
             if time.monotonic() > deadline:
                 raise TunebookError(
-                    "Another process on this host runs this trial: give each process a client_id of its own."
+                    "Another loop on this host runs this trial: give each loop a client_id of its own."
                 ) from None
+            waited = True
             time.sleep(0.1)
+            continue
+        if not waited:
+            return writer
+        if not writer.written:
+            remove(folder)
+        writer.close()
+        raise Ending
+
+
+def _left(deadline: float) -> float:
+    return max(deadline - time.monotonic(), 0.0)
 
 
 def _folder_name(url: str, claim: Mapping[str, Any]) -> str:

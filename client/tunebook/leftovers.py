@@ -12,6 +12,7 @@ from tunebook.api import Api, full_jitter
 from tunebook.errors import Busy, TunebookError, Unreachable
 from tunebook.reporting import REFUSED, SENT, Sender, remove, set_aside
 from tunebook.spool import SpoolReader, holding
+from tunebook.spool.journal import records, segments
 from tunebook.trial import log
 
 FORGET_SECONDS = 30 * 86400.0
@@ -35,20 +36,36 @@ def keep(folder: Path, *, url: str, token: str, trial_id: int, epoch: int) -> No
     temporary.replace(folder / "trial.json")
 
 
+class Ending(Exception):
+    """The server gave back a trial whose end was on its way from this host: who asks again gets another."""
+
+
 class Leftovers(threading.Thread):
-    """Sends the spools below `root` that no living process writes, until none is left."""
+    """Sends the spools below `root` that no living process holds, until none is left but for those taken."""
 
     def __init__(self, root: Path, url: str) -> None:
         super().__init__(name="tunebook leftovers", daemon=True)
         self._root, self._url = root, url
         self._taken: set[Path] = set()
+        self._ended: set[Path] = set()
+        """Spools whose last record, the end of the trial, was sent from here."""
         self._lock = threading.Lock()
         self._closing = threading.Event()
 
-    def take(self, folder: Path) -> None:
-        """From now on the caller sends this spool; waits for a batch of it that is on its way."""
+    def take(self, folder: Path) -> bool:
+        """From now on the caller sends this spool; waits for a batch of it that is on its way.
+
+        False where it has the end of its trial, which goes first, or had it until just now.
+        """
         with self._lock:
+            if folder in self._ended:
+                self._ended.remove(folder)
+                return False
+            if _ends(folder):
+                self._look_into(folder)
+                return False
             self._taken.add(folder)
+            return True
 
     def close(self) -> None:
         self._closing.set()
@@ -65,15 +82,18 @@ class Leftovers(threading.Thread):
         left = False
         for folder in sorted(note.parent for note in self._root.glob("trial-*/trial.json")):
             with self._lock:
-                if folder not in self._taken and folder.suffix != REFUSED:
+                if folder not in self._taken and folder.suffix not in (SENT, REFUSED):
                     left |= self._look_into(folder)
         return left
 
     def _look_into(self, folder: Path) -> bool:
+        if _read(folder / "trial.json").get("url") != self._url:
+            return False
         try:
             with holding(folder) as free:
-                known = _read(folder / "trial.json") if free else {}  # else its own process sends it
-                return known.get("url") == self._url and self._deliver(folder, known)
+                known = _read(folder / "trial.json") if free else {}
+                # Whoever holds it may be about to leave the rest; a folder that is gone was all sent.
+                return self._deliver(folder, known) if known else not free and folder.exists()
         except OSError as error:
             log.warning("What was left in %s cannot be sent: %s", folder, error)
             return False
@@ -95,10 +115,23 @@ class Leftovers(threading.Thread):
             set_aside(folder)
         finally:
             sender.close()
+        if sender.finished:
+            self._ended.add(folder)
         # An unfinished trial may be asked for again: its next sequence number must stay known.
         if sender.finished or time.time() - known["at"] > FORGET_SECONDS:
             remove(folder)
         return False
+
+
+def _ends(folder: Path) -> bool:
+    """Whether the last record of a spool is the end of its trial; so is that of one that is being removed."""
+    try:
+        last = [
+            found.record["type"] for path in segments(folder)[-1:] for found in records(path.read_bytes())
+        ]
+    except OSError:
+        return True
+    return last[-1:] in (["finish"], ["release"])
 
 
 def _read(note: Path) -> dict[str, Any]:

@@ -149,6 +149,14 @@ class Courier(threading.Thread):
         self._wake.set()
 
     def run(self) -> None:
+        try:
+            self._work()
+            self._tidy()
+        finally:
+            self._hold.let_go()
+            self._done.set()
+
+    def _work(self) -> None:
         while not self._is_over():
             closing = self._closing.is_set()  # looked at first: what came before it is then in the spool
             wait_seconds = self._deliver()
@@ -158,8 +166,6 @@ class Courier(threading.Thread):
             idle_seconds = SEND_SECONDS if wait_seconds is None else wait_seconds
             self._wake.wait(min(idle_seconds, self._beat_seconds))
             self._wake.clear()
-        self._tidy()
-        self._done.set()
 
     def _is_over(self) -> bool:
         return self.lost.is_set() or self.sender.finished or self._leaving.is_set()
@@ -171,7 +177,6 @@ class Courier(threading.Thread):
         elif self.lost.is_set():
             set_aside(folder)
         self.sender.close()
-        self._hold.let_go()
 
     def _deliver(self) -> float | None:
         """None when the spool is empty; else the seconds until the next try."""

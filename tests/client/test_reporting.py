@@ -138,29 +138,96 @@ def test_a_spool_is_held_until_its_end_is_acknowledged(
     assert server.points() == {"loss": POINTS}
 
 
-def test_a_loop_that_asks_again_under_its_name_first_tells_the_end_of_its_last_trial(
-    server: UnrulyServer, client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def study(server: UnrulyServer, client: Client, monkeypatch: pytest.MonkeyPatch) -> Study:
+    """Gives the trial back that has not ended, as far as the server knows, and else the next one."""
     monkeypatch.setattr("tunebook.asked.FLUSH_SECONDS", 0.2)
-    ended_before: list[int] = []
+    given: list[Any] = []
 
     def ask(body: Any) -> tuple[int, Any]:
-        ended_before.append(len(finished(server)))
-        return 200, {"trials": [claim(epoch=len(ended_before))]}
+        if len(finished(server)) == len(given):
+            given.append(claim(epoch=len(given) + 1))  # the epoch says which one has ended
+        return 200, {"trials": [given[-1]]}
 
     server.answers[":ask"] = ask
-    study = Study(client, {"id": 5, "name": "optimizer"})
-    for mode in ("error", "hang"):
-        trial = study.ask(client_id="loop")
-        assert trial is not None
+    return Study(client, {"id": 5, "name": "optimizer"})
+
+
+def asked(study: Study, **options: Any) -> AskedTrial:
+    trial = study.ask(client_id="loop", **options)
+    assert trial is not None
+    return trial
+
+
+@pytest.mark.parametrize("mode", ["error", "hang"])
+def test_a_loop_that_asks_again_under_its_name_first_tells_the_end_of_its_last_trial(
+    server: UnrulyServer, client: Client, study: Study, mode: str
+) -> None:
+    for place, each in enumerate([study, Study(client, {"id": 5, "name": "optimizer"}), study]):
+        trial = asked(each)
+        assert trial.epoch == place + 1
         trial.report(0, {"loss": 1.0})
         server.become(mode)
         assert not trial.finish()
         server.become("good")
-    last = study.ask(client_id="loop")
-    assert last is not None
-    assert last.finish("stopped")
-    assert ended_before == [0, 1, 2]
+    assert asked(study).epoch == 4
+
+
+def test_a_process_that_starts_again_first_tells_the_end_of_its_last_trial(
+    server: UnrulyServer, client: Client, study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tunebook.client.FLUSH_SECONDS", 0.2)
+    for epoch in range(1, 5):
+        trial = asked(study)
+        assert trial.epoch == epoch
+        server.become("error")
+        assert not trial.finish()
+        client.close()
+        server.become("good")
+        client = Client(server.url, "tbk_pat_test", spool=tmp_path / "spool")
+        study = Study(client, {"id": 5, "name": "optimizer"})
+    client.close()
+
+
+def test_an_end_that_does_not_get_through_is_said_and_keeps_no_other_loop_waiting(
+    server: UnrulyServer, study: Study
+) -> None:
+    server.answers[":finish"] = lambda body: (500, {"code": "internal", "detail": "a bug"})
+    assert not asked(study).finish()
+    over = threading.Event()
+
+    def wait() -> None:
+        with pytest.raises(tunebook.Unreachable, match="'loop' is still on its way"):
+            asked(study, patience_seconds=2)
+        over.set()
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    server.answers[":ask"] = lambda body: (200, {"trials": [claim(8)]})
+    assert study.ask(client_id="another", patience_seconds=1) is not None
+    assert not over.is_set(), "the other one is still waiting"
+    waiting.join()
+    assert over.is_set()
+
+
+def test_what_is_on_its_way_while_a_client_is_closed_goes_with_the_next_one(
+    server: UnrulyServer, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tunebook.asked.FLUSH_SECONDS", 0.2)
+    monkeypatch.setattr("tunebook.client.FLUSH_SECONDS", 0.2)
+    trial = client.hold(claim())
+    server.become("hang")
+    requests = server.requests
+    train(trial)
+    server.wait_until(lambda: server.requests > requests)
+    assert not trial.finish()
+    client.close()
+    assert Leftovers(client._spools, server.url)._sweep(), "it is held: a later look may find it left"
+    other = Client(server.url, "tbk_pat_test", spool=tmp_path / "spool")
+    server.become("good")
+    server.wait_until(lambda: bool(finished(server)))
+    other.close()
+    assert server.points() == {"loss": POINTS}
 
 
 def test_clients_that_start_while_trials_end_meet_no_spool_half_removed(
@@ -179,7 +246,7 @@ def test_clients_that_start_while_trials_end_meet_no_spool_half_removed(
     def start_again_and_again() -> None:
         try:
             while not over.is_set():
-                assert not Leftovers(client._spools, server.url)._sweep()
+                Leftovers(client._spools, server.url)._sweep()
         except BaseException as error:
             faults.append(repr(error))
             raise
@@ -207,6 +274,22 @@ def test_what_a_killed_process_was_removing_goes_with_the_next_client(
     (half / "trial.json").touch()
     assert not Leftovers(tmp_path / "spool", server.url)._sweep()
     assert not half.exists()
+
+
+def test_what_is_being_removed_is_no_spool(
+    server: UnrulyServer, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def removed_in_part(folder: Path, **_: Any) -> None:
+        for name in ("writer.lock", "cursor.json"):
+            (folder / name).unlink(missing_ok=True)
+
+    with monkeypatch.context() as slow:
+        slow.setattr("shutil.rmtree", removed_in_part)
+        client.hold(claim()).finish()
+        requests = server.requests
+        assert not Leftovers(client._spools, server.url)._sweep()
+    assert server.requests == requests
+    assert [folder.suffix for folder in client._spools.iterdir()] == [SENT]
 
 
 def test_an_asked_trial_that_comes_back_never_re_uses_a_number(server: UnrulyServer, tmp_path: Path) -> None:
@@ -371,7 +454,7 @@ def test_two_loops_under_one_client_id(
     shared = claim()
     trial = client.hold(shared)
     other = Client(server.url, "tbk_pat_test", spool=tmp_path / "spool")
-    with pytest.raises(tunebook.TunebookError, match="give each process a client_id of its own"):
+    with pytest.raises(tunebook.TunebookError, match="give each loop a client_id of its own"):
         other.hold(shared)
     other.close()
     trial.finish()

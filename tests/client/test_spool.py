@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tunebook.spool import Record, SpoolHeld, SpoolReader, SpoolWriter, holding
+from tunebook.spool import Hold, Record, SpoolHeld, SpoolReader, SpoolWriter, holding
 from tunebook.spool.journal import MAX_RECORD_BYTES, segments
 
 
@@ -108,6 +108,17 @@ def test_only_one_process_writes(tmp_path: Path) -> None:
         assert free
         with pytest.raises(SpoolHeld):
             SpoolWriter(tmp_path)
+
+
+def test_a_copy_that_a_child_inherited_unseen_holds_nothing(tmp_path: Path) -> None:
+    hold = Hold(tmp_path)
+    copy = os.dup(hold._file)
+    with holding(tmp_path) as free:
+        assert not free
+    hold.let_go()
+    with holding(tmp_path) as free:
+        assert free
+    os.close(copy)
 
 
 def test_acknowledged_segments_are_freed(tmp_path: Path) -> None:

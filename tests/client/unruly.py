@@ -174,6 +174,7 @@ def claim(trial_id: int = 7, *, epoch: int = 1, beat_seconds: float = 15.0) -> d
         "trial": {
             "id": trial_id,
             "number": 3,
+            "client_id": "loop",
             "parameters": {"optimizer": "adam", "learning_rate": 0.01},
             "seed": 11,
             "created_at": f"2026-11-21T10:00:00.{time.monotonic_ns() % 10**6:06d}+00:00",

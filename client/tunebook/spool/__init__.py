@@ -6,7 +6,7 @@ A spool is a folder with one writer and one reader, in one process or in two:
     counts.json               how many records were written, and how many points the size cap kept out
     cursor.json               which batch is in flight, and how far batches were acknowledged
     reserve                   room on the disk for what must still be written when it is full
-    writer.lock               held by whoever writes or sends: one process
+    writer.lock               held by whoever writes, and in a loop until all is sent: one process
 """
 
 from tunebook.spool.hold import Hold, SpoolHeld, holding

@@ -10,7 +10,7 @@ from tunebook import forks
 
 
 class SpoolHeld(Exception):
-    """Another living process holds this spool."""
+    """A living process holds this spool already; it may be this one."""
 
 
 class Hold:
@@ -21,18 +21,24 @@ class Hold:
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            self.let_go()
+            self._close()
             raise SpoolHeld(f"another process writes {folder}") from None
         except OSError:
             pass  # a file system without locks: one writer is then the caller's promise
         forks.watch(self)
 
     def renew(self) -> None:
-        """A fork lets go: with the file it would hold the spool for as long as it lives."""
-        self.let_go()
+        """A fork lets go of its copy alone: with it, it would hold the spool for as long as it lives."""
+        self._close()
 
     def let_go(self) -> None:
         """Idempotent."""
+        if self._file >= 0:
+            with contextlib.suppress(OSError):
+                fcntl.flock(self._file, fcntl.LOCK_UN)  # also for a copy that a child has, and nobody closes
+        self._close()
+
+    def _close(self) -> None:
         file, self._file = self._file, -1
         if file >= 0:
             os.close(file)
@@ -40,7 +46,7 @@ class Hold:
 
 @contextlib.contextmanager
 def holding(folder: Path | str) -> Iterator[bool]:
-    """Keeps others out of a spool; False when a living process holds it already, or it is gone."""
+    """Keeps others out of a spool; False when somebody holds it already, or it is gone."""
     try:
         hold = Hold(Path(folder))
     except (SpoolHeld, FileNotFoundError):
