@@ -46,6 +46,36 @@ def test_strangers_reach_nothing_but_the_written_list(site: Site, world: World) 
     assert len(walked) > 60
 
 
+def test_strangers_are_not_told_that_an_address_is_odd(site: Site, world: World) -> None:
+    asked = set()
+    for route in api_routes(site.app):
+        if "{" in route.path_format and all(policy.kinds for policy in policies_of(route.dependant)):
+            asked.add(route.operation_id)
+            for method in route.methods or ():
+                content: dict[str, Any] = {"json": {}} if method not in ("GET", "HEAD", "DELETE") else {}
+                path = re.sub(r"\{\w+\}", "odd", route.path_format)
+                answer = site.request(method, path, by=None, **content)
+                # A report is recognised in the thread that reads it, after its address.
+                expected = 422 if route.operation_id == "report" else 401
+                assert answer.status_code == expected, (method, route.path_format)
+    assert {"ask", "append_log", "report"} < asked
+
+
+def test_who_is_recognised_does_not_wait_until_that_can_be_noted(site: Site, world: World) -> None:
+    with site.engine.begin() as connection:
+        connection.execute(text("UPDATE tokens SET last_used_at = NULL"))
+        connection.execute(text("UPDATE sessions SET last_seen_at = now() - interval '2 minutes'"))
+    with site.engine.begin() as connection:
+        connection.execute(text("SELECT 1 FROM tokens FOR UPDATE")).all()
+        connection.execute(text("SELECT 1 FROM sessions FOR UPDATE")).all()
+        connection.execute(text("SET LOCAL lock_timeout = 0"))
+        ok(site.get("/api/v1/me"))
+        ok(site.post(f"/api/v1/studies/{world.study}/trials:ask", {"client_id": "loop"}))
+    ok(site.get("/api/v1/me"))
+    with site.engine.begin() as connection:
+        assert connection.execute(text("SELECT count(*) FROM tokens WHERE last_used_at IS NOT NULL")).scalar()
+
+
 def test_each_api_route_declares_one_policy(site: Site) -> None:
     for route in api_routes(site.app):
         assert len(list(policies_of(route.dependant))) == 1, route.path_format

@@ -110,7 +110,7 @@ def test_who_asks_at_once_is_recognised_each_for_itself(engine: Engine) -> None:
     shown += [Credential(None, "no session"), Credential(owner, "no session")]
     asking = Asking(engine)
     with start_blocking_portal() as loop:
-        found = [loop.start_task_soon(asking.recognise, 1, each) for each in shown]
+        found = [loop.start_task_soon(asking.recognise, "1", each) for each in shown]
         for credential, each in zip(shown, found, strict=True):
             alone = partial(access.authenticate, engine, bearer=credential.bearer, session=credential.session)
             assert outcome(each.result) == outcome(alone)

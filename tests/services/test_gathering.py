@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Sequence
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
@@ -107,4 +107,26 @@ def test_one_that_leaves_takes_no_answer_from_the_others() -> None:
         counter.gate.set()
         assert [made[place].result() for place in (1, 3)] == [2, 6]
     assert counter.seen == [[0], [1, 2, 3]]
+    assert counter.gathering._waiting == {}
+
+
+class Unforeseen(BaseException):
+    pass
+
+
+def test_nobody_waits_for_ever_for_what_was_cut_short() -> None:
+    counter = Counter()
+
+    def fail(key: str, asked: Sequence[int]) -> list[int]:
+        counter.seen.append(list(asked))
+        assert counter.gate.wait(60)
+        raise Unforeseen
+
+    counter.gathering._answer = fail
+    with start_blocking_portal() as loop:
+        made = counter.ask(loop, range(3))
+        counter.gate.set()
+        for each in made:
+            with pytest.raises(CancelledError):
+                each.result(60)
     assert counter.gathering._waiting == {}

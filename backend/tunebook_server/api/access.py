@@ -15,7 +15,6 @@ from fastapi import Depends, Request
 from fastapi.dependencies.models import Dependant
 
 from tunebook_server.api.asking import Asking
-from tunebook_server.api.schemas import Id
 from tunebook_server.domain.access import Principal, PrincipalKind
 from tunebook_server.domain.errors import Forbidden
 from tunebook_server.services import access
@@ -104,11 +103,11 @@ def person(*scopes: str) -> Callable[[Request], Principal]:
 
 
 @_policy("person", scopes=ASKS)
-async def asker(request: Request, study_id: Id) -> Principal:
+async def asker(request: Request) -> Principal:
     """`person("trial:report")`, looked up together with others who ask of the study just now."""
     credential = access.Credential(bearer_of(request), session_of(request))
     asking: Asking = request.app.state.asking
-    request.state.principal = await asking.recognise(study_id, credential)
+    request.state.principal = await asking.recognise(request.path_params["study_id"], credential)
     return _person_with(ASKS, request.state.principal)
 
 
@@ -129,19 +128,19 @@ def worker(request: Request) -> Principal:
 
 
 @_policy("trial")
-def own_trial(request: Request, trial_id: Id) -> Principal:
+def own_trial(request: Request) -> Principal:
     principal = recognise(request)
     if principal.kind != "trial":
         raise Forbidden("This is for the trial itself.", remedy="Use the token that came with its claim.")
-    if principal.trial_id != trial_id:
+    if str(principal.trial_id) != request.path_params["trial_id"]:
         raise Forbidden("This token is another trial's.", remedy="Use the token that came with its claim.")
     return principal
 
 
 @_policy("trial")
-async def own_trial_here(request: Request, trial_id: Id) -> Callable[[], Principal]:
+async def own_trial_here(request: Request) -> Callable[[], Principal]:
     """`own_trial`, for the endpoint to call first of all: it saves every report a change of threads."""
-    return partial(own_trial, request, trial_id)
+    return partial(own_trial, request)
 
 
 Database = Annotated[Engine, Depends(engine_of)]

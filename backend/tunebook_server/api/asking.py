@@ -21,7 +21,7 @@ class Asking:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._credentials: Gathering[int, Credential, Principal | Unauthenticated | Fenced] = Gathering(
+        self._credentials: Gathering[str, Credential, Principal | Unauthenticated | Fenced] = Gathering(
             self._recognise_all,
             apart=lambda one, other: False,
             faults=TunebookError,
@@ -31,9 +31,9 @@ class Asking:
             self._ask_at_once, apart=asks.apart, faults=TunebookError, most=asks.TOGETHER_MOST
         )
 
-    async def recognise(self, study_id: int, credential: Credential) -> Principal:
-        """Raises as `access.authenticate`."""
-        found = await self._credentials.ask(study_id, credential)
+    async def recognise(self, study: str, credential: Credential) -> Principal:
+        """`study`: as the address has it, which nobody has looked at. Raises as `access.authenticate`."""
+        found = await self._credentials.ask(study, credential)
         if isinstance(found, Principal):
             return found
         raise found
@@ -46,7 +46,7 @@ class Asking:
         return found
 
     def _recognise_all(
-        self, study_id: int, credentials: Sequence[Credential]
+        self, study: str, credentials: Sequence[Credential]
     ) -> list[Principal | Unauthenticated | Fenced]:
         return access.authenticate_all(self._engine, credentials)
 

@@ -1,8 +1,8 @@
 """Questions that would only wait for one another are answered together.
 
-Whoever comes first is answered alone; those who come meanwhile wait, and one thread then answers all of them
-at once (flat combining: Hendler, Incze, Shavit and Tzafrir, SPAA 2010). They wait on the event loop, where
-they keep neither the interpreter from that thread nor threads from other requests.
+Those who come while others are answered wait, and one thread then answers all of them at once (flat
+combining: Hendler, Incze, Shavit and Tzafrir, SPAA 2010). They wait on the event loop, where they keep
+neither the interpreter from that thread nor threads from other requests.
 """
 
 import asyncio
@@ -57,12 +57,15 @@ class Gathering(Generic[Key, Asked, Answer]):
         return await question.answer
 
     async def _answer_all(self, key: Key) -> None:
-        waiting = self._waiting[key]
+        waiting, together = self._waiting[key], list[_Question[Asked, Answer]]()
         try:
             while waiting:
-                await self._settle(key, self._next(waiting))
+                together = self._next(waiting)
+                await self._settle(key, together)
         finally:
             del self._waiting[key]
+            for question in (*together, *waiting):  # some only where this was cut short: nobody else would
+                question.answer.cancel()
 
     def _next(self, waiting: "deque[_Question[Asked, Answer]]") -> "list[_Question[Asked, Answer]]":
         together = [waiting.popleft()]

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, cast
 
 import numpy as np
-from sqlalchemy import RowMapping, delete, func, insert, or_, select, text, update
+from sqlalchemy import Column, RowMapping, Select, delete, func, insert, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from tunebook_server.domain.access import Token, TokenKind, User, new_token, secret_hash
@@ -132,7 +132,14 @@ def find_session(connection: Connection, *, id_hash: bytes, idle: timedelta) -> 
 
 
 def note_session(connection: Connection, *, id_hash: bytes) -> None:
-    connection.execute(update(sessions).where(sessions.c.id_hash == id_hash).values(last_seen_at=func.now()))
+    found = select(sessions.c.id_hash).where(sessions.c.id_hash == id_hash)
+    _note_use(connection, sessions.c.id_hash, found, last_seen_at=func.now())
+
+
+def _note_use(connection: Connection, key: Column[Any], found: Select[Any], **values: Any) -> None:
+    """Of one row; not while somebody else has it: nobody waits for a note."""
+    free = found.with_for_update(skip_locked=True).scalar_subquery()
+    connection.execute(update(key.table).where(key == free).values(**values))
 
 
 def end_session(connection: Connection, *, id_hash: bytes) -> bool:
@@ -224,7 +231,9 @@ def find_token(connection: Connection, *, token_hash: bytes) -> KnownToken | Non
 
 
 def note_token(connection: Connection, *, token_id: int) -> None:
-    connection.execute(update(tokens).where(tokens.c.id == token_id).values(last_used_at=func.now()))
+    _note_use(
+        connection, tokens.c.id, select(tokens.c.id).where(tokens.c.id == token_id), last_used_at=func.now()
+    )
 
 
 def page_tokens(connection: Connection, *, user_id: int, before: int | None, limit: int) -> list[Token]:
