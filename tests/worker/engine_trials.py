@@ -9,6 +9,7 @@ WAIT = "import signal; signal.pause()"
 SAVES_WHEN_TOLD = """
 import time, tunebook
 trial = tunebook.current_trial()
+assert not trial.should_stop  # takes SIGTERM over, before the report says that there is somebody to tell
 step = trial.resume_step or 0
 trial.report(step, {"loss": 1.0})
 while not trial.should_stop and trial.epoch == 1:

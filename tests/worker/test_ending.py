@@ -8,6 +8,7 @@ import psutil
 import pytest
 
 from tests.live import FENCE_SECONDS, LEASE_SECONDS, Live, Process, until
+from tests.worker.engine_trials import SAVES_WHEN_TOLD
 from tunebook_worker.orders import ONE_WISH_SECONDS
 
 pytestmark = pytest.mark.faults
@@ -26,18 +27,6 @@ if os.fork() == 0:
     os.closerange(0, 3)
 while True:
     signal.pause()
-"""
-SAVES_WHEN_TOLD = """
-import time, tunebook
-trial = tunebook.current_trial()
-step = trial.resume_step or 0
-trial.report(step, {"loss": 1.0})
-while not trial.should_stop and trial.epoch == 1:
-    time.sleep(0.01)
-if trial.should_stop:
-    path = trial.checkpoint_folder / "last"
-    path.touch()
-    trial.checkpoint(7, path)
 """
 
 
