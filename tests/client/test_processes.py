@@ -3,6 +3,7 @@
 import copy
 import json
 import pickle
+import signal
 import subprocess
 import sys
 import textwrap
@@ -171,3 +172,41 @@ def test_a_trial_that_is_sent_says_what_to_do_instead(study: Study, send: Any) -
     trial = study.ask()
     with pytest.raises(TypeError, match="stays in the process that trains it: send its parameters"):
         send(trial)
+
+
+def test_a_killed_process_that_had_ended_its_trial_goes_on_with_another(
+    live: Live, study: Study, tmp_path: Path
+) -> None:
+    """The server does not know of the end when the next process asks under the same name."""
+    program = """
+        import os, signal, sys, tunebook.asked
+        from tunebook.client import Client
+        tunebook.asked.FLUSH_SECONDS = 0.2
+        trial = Client(*sys.argv[1:3], spool=sys.argv[3]).study(int(sys.argv[4])).ask(client_id="desk")
+        trial.report(0, {"loss": 0.5})
+        print(trial.id, flush=True)
+        sys.stdin.readline()
+        print(trial.finish(), flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+    """
+    arguments = [live.url, live.api._token, str(tmp_path / "own"), str(study.id)]
+    command = [sys.executable, "-c", textwrap.dedent(program), *arguments]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as first:
+        assert first.stdin is not None
+        assert first.stdout is not None
+        ended = int(first.stdout.readline())
+        live.server.signal(signal.SIGSTOP)
+        try:
+            first.stdin.write("\n")
+            first.stdin.flush()
+            assert first.stdout.readline() == "False\n"
+            assert first.wait(60) == -signal.SIGKILL
+        finally:
+            live.server.signal(signal.SIGCONT)
+    second = Client(live.url, live.api._token, spool=tmp_path / "own")
+    trial = second.study(study.id).ask(client_id="desk")
+    assert trial is not None
+    assert trial.id != ended
+    assert (live.trial(ended)["state"], live.points(ended)) == ("completed", [(0, 0.5)])
+    trial.finish("stopped")
+    second.close()

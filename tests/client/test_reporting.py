@@ -370,7 +370,8 @@ def test_how_a_block_ends_is_how_the_trial_ends(server: UnrulyServer, client: Cl
 def test_beats_go_out_while_the_loop_is_busy(server: UnrulyServer, client: Client) -> None:
     trial = client.hold(claim(beat_seconds=0.05))
     server.wait_until(lambda: server.requests >= 5)
-    trial.finish()
+    assert trial.finish()
+    assert server.points() == {}
 
 
 def test_a_full_spool_keeps_the_objective_and_tells_what_it_dropped(

@@ -138,7 +138,7 @@ def note_session(connection: Connection, *, id_hash: bytes) -> None:
 
 def _note_use(connection: Connection, key: Column[Any], found: Select[Any], **values: Any) -> None:
     """Of one row; not while somebody else has it: nobody waits for a note."""
-    free = found.with_for_update(skip_locked=True).scalar_subquery()
+    free = found.with_for_update(skip_locked=True, key_share=True).scalar_subquery()
     connection.execute(update(key.table).where(key == free).values(**values))
 
 
