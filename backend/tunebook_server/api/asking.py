@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from starlette.concurrency import run_in_threadpool
 
+from tunebook_server.api.gathering import Gathering
 from tunebook_server.api.schemas.trials import AskOut
 from tunebook_server.domain.access import Principal
 from tunebook_server.domain.errors import Fenced, TunebookError, Unauthenticated
@@ -11,7 +12,6 @@ from tunebook_server.domain.lifecycle import Claim
 from tunebook_server.services import access, asks
 from tunebook_server.services.access import Credential
 from tunebook_server.services.asks import Ask
-from tunebook_server.services.gathering import Gathering
 from tunebook_server.services.suggesting import Wanted
 from tunebook_server.storage.engine import Engine
 

@@ -8,7 +8,7 @@ import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from tests.live import until
-from tunebook_server.services.gathering import Gathering
+from tunebook_server.api.gathering import Gathering
 
 MOST = 4
 
